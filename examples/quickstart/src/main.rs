@@ -1,0 +1,2 @@
+//! The quickstart example.
+fn main() {}

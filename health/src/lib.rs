@@ -1,0 +1,1 @@
+//! Health endpoints for axum apps and for runmate itself.

@@ -1,0 +1,1 @@
+//! Resolution of secret references. Nothing here yet: it arrives with the resolver itself.

@@ -1,0 +1,211 @@
+//! What a config file means, after every default and preset was applied.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::machine::{Policy, ProcessId};
+
+/// Where the configuration came from; shown in errors, in `check` and in the boot line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// The TOML text of `$RUNMATE_CONFIG_INLINE`.
+    Inline,
+    /// None at all: only the command of the command line.
+    CommandLine,
+}
+
+/// A validated configuration: all that `run` needs.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where it came from.
+    pub source: Source,
+    /// The processes in the order of the file.
+    pub processes: Vec<Process>,
+    /// The process whose end ends the container.
+    pub main: ProcessId,
+    /// The rules of the whole.
+    pub run: Run,
+    /// The health endpoints.
+    pub health: Health,
+    /// The log output.
+    pub logs: Logs,
+    /// Things that are legal but probably not meant, each a full sentence.
+    pub warnings: Vec<String>,
+}
+
+/// `[run]`, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The platform named in the file or detected from the environment.
+    pub platform: Platform,
+    /// Exit codes that are turned into 0.
+    pub success_codes: Vec<i32>,
+    /// How long to keep serving after SIGTERM.
+    pub drain_delay: Duration,
+    /// From the start of a drain to the exit.
+    pub stop_budget: Duration,
+}
+
+/// Where the container runs; decides the defaults of the drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// AWS App Runner.
+    AppRunner,
+    /// Amazon ECS on Fargate, Express Mode or EC2.
+    Ecs,
+    /// Google Cloud Run.
+    CloudRun,
+    /// Kubernetes.
+    Kubernetes,
+    /// Plain Docker, and everything unknown.
+    Docker,
+}
+
+/// `[process.NAME]`, resolved.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Its name in the config.
+    pub name: String,
+    /// What to run.
+    pub command: Command,
+    /// What the machine needs to know.
+    pub policy: Policy,
+    /// The preset that was applied, by the name of its row in the table (`nginx`).
+    pub preset: Option<&'static str>,
+    /// How it shows that it is ready; the timeout stands in `policy.ready_within`.
+    pub ready: Option<Ready>,
+    /// Its working directory; `None` is runmate's own.
+    pub cwd: Option<PathBuf>,
+    /// Who it runs as; `None` is runmate's own user.
+    pub user: Option<User>,
+    /// Its umask; `None` is runmate's own.
+    pub umask: Option<u32>,
+    /// Variables set for it, expanded.
+    pub env: BTreeMap<String, String>,
+    /// Which of runmate's own variables it gets.
+    pub env_inherit: EnvInherit,
+    /// Its standard input.
+    pub stdin: Stdin,
+    /// How its output is written.
+    pub format: LogFormat,
+}
+
+/// A command as the config gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A list: the program and its arguments; never empty.
+    Argv(Vec<String>),
+    /// A string, run by `/bin/sh -c`.
+    Shell(String),
+}
+
+/// A readiness probe.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// What is probed.
+    pub probe: Probe,
+    /// The longest pause between two probes.
+    pub interval: Duration,
+}
+
+/// What a readiness probe looks at.
+#[derive(Clone, Debug)]
+pub enum Probe {
+    /// A GET that answers 200 to 399.
+    Http(HttpTarget),
+    /// A TCP connection that is accepted.
+    Tcp(SocketAddr),
+    /// A command that exits 0.
+    Exec(Command),
+    /// A line of its output that matches.
+    Log(regex_lite::Regex),
+    /// A newline written to this file descriptor of the process (the convention of s6).
+    Fd(i32),
+}
+
+/// A plain-http URL with a literal address: PID 1 never resolves names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpTarget {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// The value of the Host header, as written in the URL.
+    pub host: String,
+    /// Path and query, starting with `/`.
+    pub path: String,
+}
+
+/// Numeric identity of a process, resolved from the image's `/etc/passwd` and `/etc/group`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Primary group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// Home directory where `/etc/passwd` names one: becomes `$HOME`.
+    pub home: Option<String>,
+    /// Login name where `/etc/passwd` has one: becomes `$USER` and `$LOGNAME`.
+    pub name: Option<String>,
+}
+
+/// Which of runmate's own environment variables a process gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvInherit {
+    /// All.
+    All,
+    /// None.
+    None,
+    /// Those named.
+    Only(Vec<String>),
+}
+
+/// Standard input of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdin {
+    /// `/dev/null`.
+    Null,
+    /// Runmate's own; when it is a terminal, the process becomes its foreground job.
+    Inherit,
+}
+
+/// How lines of output are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// `name | line`.
+    Text,
+    /// The line as it came.
+    Raw,
+    /// No pipe: the process writes to runmate's own stdout.
+    Inherit,
+}
+
+/// `[logs]`, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logs {
+    /// The format of runmate's own lines, and of processes that name none.
+    pub format: LogFormat,
+    /// The longest line written, envelope included, in bytes; longer ones go out as parts.
+    pub max_line: usize,
+    /// How long a full stdout may hold a process back before lines are dropped and counted.
+    pub blocked: Duration,
+}
+
+/// `[health]`, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Where the endpoints listen; `None` is off.
+    pub listen: Option<SocketAddr>,
+    /// Whether the address was written in the config: then a busy port is an error.
+    pub explicit: bool,
+    /// The bearer token that opens the details.
+    pub token: Option<String>,
+    /// Whether everyone may see the details.
+    pub public_details: bool,
+}

@@ -1,0 +1,4 @@
+//! runmate, the running mate of a single-container app.
+pub mod config;
+pub mod machine;
+pub mod signal;

@@ -1,0 +1,2 @@
+//! The `runmate` binary.
+fn main() {}
