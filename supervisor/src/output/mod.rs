@@ -1,0 +1,23 @@
+//! From the pipes of the children to runmate's stdout.
+//!
+//! A line's way: [`Stream`] reads a chunk from a pipe → `frame` cuts it into lines → `format` wraps
+//! each into its envelope → [`Sink`] queues the batch → its writer thread, the only one that ever
+//! writes to stdout, writes it with one system call. Lines never pass through the machine.
+//!
+//! Memory is bounded: a stream stops reading while the queue is full, which holds its process back
+//! as an ordinary pipe would. Once stdout has been blocked for the configured time, lines are
+//! dropped and counted instead, and the count is reported as soon as stdout moves again.
+
+mod event;
+mod format;
+mod frame;
+mod json;
+mod sink;
+mod stream;
+mod time;
+
+pub use event::{Level, Line};
+pub use format::{Formatter, Origin};
+pub use sink::{Sink, SinkOptions};
+pub use stream::{Scratch, Stream, Watch};
+pub(crate) use time::rfc3339_micros;

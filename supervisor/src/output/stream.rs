@@ -1,0 +1,215 @@
+//! One pipe of one child.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use tokio::net::unix::pipe;
+
+use super::format::{Formatter, Origin, Stamp};
+use super::frame::{Framer, Piece};
+use super::sink::{Admission, Sink};
+use crate::config::LogFormat;
+
+/// How much is read at once. Two thirds of a line's cost are the kernel's copies: few, large reads.
+const CHUNK: usize = 128 << 10;
+
+/// The read buffer, one for all streams: a stream needs it only while it cuts a chunk into lines.
+pub type Scratch = Rc<RefCell<Vec<u8>>>;
+
+/// Waits for a line that matches: `ready = { log = "…" }`.
+pub struct Watch {
+    /// What to look for.
+    pub regex: regex_lite::Regex,
+    /// Called once, at the first match.
+    pub found: Box<dyn FnOnce()>,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Watch({})", self.regex)
+    }
+}
+
+/// Reads a pipe until its end and writes its lines to the sink.
+#[derive(Debug)]
+pub struct Stream {
+    pipe: pipe::Receiver,
+    sink: Rc<Sink>,
+    scratch: Scratch,
+    process: String,
+    state: RefCell<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    framer: Framer,
+    formatter: Formatter,
+    /// The beginning of a line whose end was not read yet.
+    carry: Vec<u8>,
+    watch: Option<Watch>,
+    /// A part of the current line was dropped.
+    part_lost: bool,
+    ended: bool,
+}
+
+/// What one read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Some,
+    Empty,
+    End,
+}
+
+impl Stream {
+    /// `pipe` is the read end; `max_line` the longest line written, envelope included, in bytes.
+    ///
+    /// # Errors
+    /// If the pipe cannot be registered with the event loop.
+    pub fn new(
+        pipe: OwnedFd,
+        format: LogFormat,
+        origin: Origin,
+        max_line: usize,
+        watch: Option<Watch>,
+        sink: Rc<Sink>,
+        scratch: Scratch,
+    ) -> io::Result<Stream> {
+        let formatter = Formatter::new(format, &origin);
+        let framer = Framer::new(max_line.saturating_sub(formatter.overhead()));
+        Ok(Stream {
+            pipe: pipe::Receiver::from_owned_fd(pipe)?,
+            sink,
+            scratch,
+            process: origin.process,
+            state: RefCell::new(State {
+                framer,
+                formatter,
+                carry: Vec::new(),
+                watch,
+                part_lost: false,
+                ended: false,
+            }),
+        })
+    }
+
+    /// Reads until the end of the pipe, holding its process back while stdout is full.
+    pub async fn run(self: Rc<Self>) {
+        while self.pipe.readable().await.is_ok() {
+            let admission = self.sink.admit().await;
+            if self.read(admission) == Progress::End {
+                return;
+            }
+            // A busy stream must not keep signals waiting.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Reads what is there now, without waiting, as far as there is room for it.
+    pub fn catch_up(&self) {
+        while let Some(admission) = self.sink.try_admit() {
+            if self.read(admission) != Progress::Some {
+                return;
+            }
+        }
+    }
+
+    /// Reads what is there now and gives out the last line even if it has no newline. Waits for
+    /// room as [`Stream::run`] does.
+    pub async fn finish(&self) {
+        loop {
+            let admission = self.sink.admit().await;
+            if self.read(admission) != Progress::Some {
+                return self.end(admission);
+            }
+        }
+    }
+
+    /// Whether the pipe has come to its end.
+    pub fn ended(&self) -> bool {
+        self.state.borrow().ended
+    }
+
+    fn read(&self, admission: Admission) -> Progress {
+        let mut state = self.state.borrow_mut();
+        if state.ended {
+            return Progress::End;
+        }
+        let mut scratch = self.scratch.borrow_mut();
+        let carried = state.carry.len();
+        if scratch.len() < carried + CHUNK {
+            scratch.resize(carried + CHUNK, 0);
+        }
+        let count = match self.pipe.try_read(&mut scratch[carried..carried + CHUNK]) {
+            Ok(0) => {
+                drop((state, scratch));
+                self.end(admission);
+                return Progress::End;
+            }
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Empty,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Progress::Some,
+            Err(_) => {
+                drop((state, scratch));
+                self.end(admission);
+                return Progress::End;
+            }
+        };
+        scratch[..carried].copy_from_slice(&state.carry);
+        let bytes = &scratch[..carried + count];
+        let used = self.give_out(&mut state, bytes, admission, false);
+        state.carry.clear();
+        state.carry.extend_from_slice(&bytes[used..]);
+        Progress::Some
+    }
+
+    /// The pipe is at its end, or runmate is: the rest is the last line.
+    fn end(&self, admission: Admission) {
+        let mut state = self.state.borrow_mut();
+        if !std::mem::replace(&mut state.ended, true) {
+            let rest = std::mem::take(&mut state.carry);
+            self.give_out(&mut state, &rest, admission, true);
+        }
+    }
+
+    /// Cuts `bytes` into lines and writes or counts them; says how many bytes that took.
+    fn give_out(&self, state: &mut State, bytes: &[u8], admission: Admission, end: bool) -> usize {
+        let State { framer, formatter, watch, part_lost, .. } = state;
+        let mut dropped = 0;
+        let mut batch = match admission {
+            Admission::Write => self.sink.buffer(),
+            Admission::Drop => Vec::new(),
+        };
+        let stamp = Stamp::now();
+        // Most chunks are valid as a whole, and then so are their lines.
+        let valid = simdutf8::basic::from_utf8(bytes).is_ok();
+        let each = |piece: Piece<'_>| {
+            if let Some(Watch { regex, .. }) = watch
+                && regex.is_match(&String::from_utf8_lossy(piece.bytes))
+                && let Some(watch) = watch.take()
+            {
+                (watch.found)();
+            }
+            match admission {
+                Admission::Write => formatter.write(&mut batch, piece, stamp, valid),
+                Admission::Drop => *part_lost = true,
+            }
+            // A line counts once, when it ends, if any part of it was lost.
+            if piece.last && std::mem::take(part_lost) {
+                dropped += 1;
+            }
+        };
+        let used = if end {
+            framer.finish(bytes, each);
+            bytes.len()
+        } else {
+            framer.feed(bytes, each)
+        };
+        self.sink.count_dropped(&self.process, dropped);
+        if admission == Admission::Write {
+            self.sink.push(batch);
+        }
+        used
+    }
+}

@@ -1,0 +1,163 @@
+//! Who listens on which TCP port in this container, from `/proc`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A listening TCP socket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listener {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Who holds it: pid and name, where we may see that.
+    pub holder: Option<(i32, String)>,
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.holder {
+            Some((pid, name)) => write!(f, "{name} (pid {pid}) on {}", self.address),
+            None => write!(f, "an unknown process on {}", self.address),
+        }
+    }
+}
+
+/// All listening TCP sockets of our network namespace.
+pub fn listeners() -> Vec<Listener> {
+    let mut found = Vec::new();
+    for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        if let Ok(table) = fs::read_to_string(file) {
+            found.extend(table.lines().skip(1).filter_map(parse_row));
+        }
+    }
+    let holders = holders_of(&found.iter().map(|(_, inode)| *inode).collect::<Vec<_>>());
+    let mut found: Vec<Listener> = found
+        .into_iter()
+        .map(|(address, inode)| Listener { address, holder: holders.get(&inode).cloned() })
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// A sentence on why nobody can be reached at `expected`, naming what does listen.
+pub fn explain_missing_listener(expected: SocketAddr, listeners: &[Listener]) -> String {
+    let reaches = |listener: &&Listener| {
+        let address = listener.address;
+        address.port() == expected.port()
+            && (address.ip().is_unspecified() || address.ip() == expected.ip())
+    };
+    if let Some(listener) = listeners.iter().find(reaches) {
+        return format!("{listener} listens, but does not answer as expected");
+    }
+    let same_port: Vec<_> = listeners.iter().filter(|l| l.address.port() == expected.port()).collect();
+    if let Some(listener) = same_port.first() {
+        return format!("{listener} only; expected on {expected}");
+    }
+    if listeners.is_empty() {
+        return format!("nothing listens on any TCP port; expected on {expected}");
+    }
+    let all: Vec<String> = listeners.iter().map(Listener::to_string).collect();
+    format!("nothing listens on port {}; what listens: {}", expected.port(), all.join(", "))
+}
+
+/// A row of `/proc/net/tcp` in the state LISTEN (0A): its local address and its inode
+/// (Linux Documentation/networking/proc_net_tcp.rst).
+fn parse_row(row: &str) -> Option<(SocketAddr, u64)> {
+    let fields: Vec<&str> = row.split_ascii_whitespace().collect();
+    let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+    if *state != "0A" {
+        return None;
+    }
+    let (ip, port) = local.split_once(':')?;
+    Some((SocketAddr::new(parse_ip(ip)?, u16::from_str_radix(port, 16).ok()?), inode.parse().ok()?))
+}
+
+/// The address as the kernel prints it: 32-bit words in the byte order of the machine.
+fn parse_ip(hex: &str) -> Option<IpAddr> {
+    let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
+    match hex.len() {
+        8 => Some(Ipv4Addr::from(word(0)?).into()),
+        32 => {
+            let mut bytes = [0; 16];
+            for (index, chunk) in bytes.chunks_mut(4).enumerate() {
+                chunk.copy_from_slice(&word(index * 8)?);
+            }
+            Some(Ipv6Addr::from(bytes).into())
+        }
+        _ => None,
+    }
+}
+
+/// Which process holds each of these sockets. Sees only what our rights allow.
+fn holders_of(inodes: &[u64]) -> HashMap<u64, (i32, String)> {
+    let mut holders = HashMap::new();
+    let wanted: HashMap<String, u64> =
+        inodes.iter().map(|inode| (format!("socket:[{inode}]"), *inode)).collect();
+    let Ok(processes) = fs::read_dir("/proc") else { return holders };
+    for process in processes.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Ok(fds) = fs::read_dir(process.path().join("fd")) else { continue };
+        for fd in fds.flatten() {
+            let Ok(target) = fs::read_link(fd.path()) else { continue };
+            if let Some(inode) = target.to_str().and_then(|target| wanted.get(target)) {
+                let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+                // Forked workers hold it too; the lowest pid is the one that opened it.
+                let holder = holders.entry(*inode).or_insert((pid, name.trim().to_owned()));
+                if pid < holder.0 {
+                    *holder = (pid, name.trim().to_owned());
+                }
+            }
+        }
+    }
+    holders
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn rows_are_read() {
+        let row = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000 0 4242 1";
+        assert_eq!(parse_row(row), Some(("127.0.0.1:8080".parse().unwrap(), 4242)));
+        let row = "  1: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A \
+                   0:0 0:0 0 0 0 7 1";
+        assert_eq!(parse_row(row), Some(("[::1]:80".parse().unwrap(), 7)));
+        assert_eq!(parse_row("  1: 0100007F:1F90 00000000:0000 01 0:0 0:0 0 0 0 7 1"), None);
+        assert_eq!(parse_row("rubbish"), None);
+    }
+
+    #[test]
+    fn our_own_listener_is_found_with_its_holder() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let socket = TcpListener::bind(address).unwrap();
+            let address = socket.local_addr().unwrap();
+            let found = listeners().into_iter().find(|listener| listener.address == address);
+            assert_eq!(found.unwrap().holder.unwrap().0, std::process::id() as i32);
+        }
+    }
+
+    #[test]
+    fn the_explanation_names_what_is_wrong() {
+        let on = |address: &str| Listener {
+            address: address.parse().unwrap(),
+            holder: Some((12, "node".into())),
+        };
+        let expected = "0.0.0.0:8080".parse().unwrap();
+        let explain = |listeners: &[Listener]| explain_missing_listener(expected, listeners);
+        assert_eq!(
+            explain(&[on("127.0.0.1:8080")]),
+            "node (pid 12) on 127.0.0.1:8080 only; expected on 0.0.0.0:8080"
+        );
+        assert_eq!(
+            explain(&[on("127.0.0.1:3000")]),
+            "nothing listens on port 8080; what listens: node (pid 12) on 127.0.0.1:3000"
+        );
+        assert_eq!(explain(&[]), "nothing listens on any TCP port; expected on 0.0.0.0:8080");
+        assert!(explain(&[on("[::]:8080")]).contains("does not answer"));
+    }
+}

@@ -1,0 +1,17 @@
+//! The only half that touches the operating system's processes: starting them, the one waiter,
+//! signals, and what `/proc` and the cgroup tell.
+
+mod cgroup;
+mod listeners;
+mod orphans;
+mod spawn;
+pub(crate) mod sys;
+mod terminal;
+mod waiter;
+
+pub use cgroup::OomCounter;
+pub use listeners::{Listener, explain_missing_listener, listeners};
+pub use orphans::signal_descendants;
+pub use spawn::{Output, Spawned, SpawnError, Spec, StdinFrom, spawn};
+pub use terminal::Terminal;
+pub use waiter::{Reaped, reap};

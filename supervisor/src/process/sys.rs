@@ -1,0 +1,113 @@
+//! The system calls that the standard library does not offer, as safe functions.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use crate::machine::{End, Pid, Target};
+use crate::signal::Signal;
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Reaps one dead child of any kind. `Ok(None)`: children live, none is dead. `ECHILD`: no child.
+pub fn wait_any() -> io::Result<Option<(Pid, End)>> {
+    let mut status = 0;
+    // SAFETY: `status` is valid for the write; no other thread waits for children (see `waiter`).
+    let pid = check(unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) })?;
+    if pid == 0 {
+        return Ok(None);
+    }
+    let end = match Signal::from_number(libc::WTERMSIG(status)) {
+        Some(signal) if libc::WIFSIGNALED(status) => End::Killed(signal),
+        _ => End::Exited(libc::WEXITSTATUS(status)),
+    };
+    Ok(Some((pid, end)))
+}
+
+/// Sends a signal.
+pub fn kill(target: Target, signal: Signal) -> io::Result<()> {
+    let (Target::Process(pid) | Target::Group(pid)) = target;
+    // 0, 1 and -1 would address ourselves or the whole world.
+    assert!(pid > 1, "no signal is ever sent to pid {pid}");
+    let address = if matches!(target, Target::Group(_)) { -pid } else { pid };
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::kill(address, signal.number()) }).map(drop)
+}
+
+/// Whether the process group has a member, zombies included.
+pub fn group_alive(group: Pid) -> bool {
+    // SAFETY: no memory is involved; signal 0 only asks.
+    match check(unsafe { libc::kill(-group, 0) }) {
+        Ok(_) => true,
+        Err(error) => error.raw_os_error() == Some(libc::EPERM),
+    }
+}
+
+/// Makes this process adopt the orphans among its descendants, as PID 1 does by nature.
+pub fn become_subreaper() -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
+}
+
+/// A pipe: read end (non-blocking), write end. Neither is inherited over an exec.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: `fds` has room for two descriptors.
+    check(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    // SAFETY: both were just opened and belong to nobody else.
+    let (read, write) = unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) };
+    // Only the read end: the two ends have flags of their own, and a child expects a blocking one.
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::fcntl(read.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
+    Ok((read, write))
+}
+
+/// Asks for a larger pipe. A refusal (the user's share of pipe memory is spent) does no harm.
+pub fn enlarge_pipe(fd: RawFd, bytes: i32) {
+    // SAFETY: no memory is involved.
+    unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, bytes) };
+}
+
+/// Gives an open file to a user.
+pub fn change_owner(fd: RawFd, uid: u32, gid: u32) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::fchown(fd, uid, gid) }).map(drop)
+}
+
+/// Duplicates a descriptor to the lowest free number that is at least `min`, closed on exec.
+pub fn duplicate_from(fd: RawFd, min: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the new descriptor belongs to nobody else.
+    unsafe { check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, min)).map(|fd| OwnedFd::from_raw_fd(fd)) }
+}
+
+/// Writes everything, waiting where it must. Returns how much was written before an error.
+pub fn write_all(fd: RawFd, bytes: &[u8]) -> usize {
+    let mut written = 0;
+    while written < bytes.len() {
+        let rest = &bytes[written..];
+        // SAFETY: `rest` is valid for reads of its length.
+        let result = unsafe { libc::write(fd, rest.as_ptr().cast(), rest.len()) };
+        if result >= 0 {
+            written += result as usize;
+            continue;
+        }
+        match io::Error::last_os_error().kind() {
+            io::ErrorKind::Interrupted => {}
+            // Somebody who shares this stdout made it non-blocking.
+            io::ErrorKind::WouldBlock => {
+                let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+                // SAFETY: one valid pollfd.
+                unsafe { libc::poll(&mut poll, 1, -1) };
+            }
+            _ => break,
+        }
+    }
+    written
+}
+
+/// The effective user id.
+pub fn effective_uid() -> u32 {
+    // SAFETY: no memory is involved; it cannot fail.
+    unsafe { libc::geteuid() }
+}
