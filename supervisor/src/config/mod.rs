@@ -1,6 +1,205 @@
 //! From TOML text to a [`Plan`]: all errors at once, each with file, line and key.
+//!
+//! [`load`] finds the text (`source`), walks it (`reader`) section by section (`sections`,
+//! `process`, `ready`, `signals`) and ties the processes together (`graph`). Every default, preset
+//! and platform rule is applied here: who gets a [`Plan`] decides nothing more.
+//!
+//! Invariant: nothing here reads the real environment or starts anything; see [`Inputs`].
+mod address;
+mod error;
+mod expand;
+mod graph;
+mod keys;
 mod plan;
+mod platform;
+mod presets;
+mod process;
+mod reader;
+mod ready;
+mod sections;
+mod signals;
+mod source;
+mod suggest;
+#[cfg(test)]
+mod tests;
+pub(crate) mod units;
+mod users;
+mod warnings;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::machine::ProcessId;
+
+pub use error::{ConfigError, ConfigErrors};
 pub use plan::{
     Command, EnvInherit, Health, HttpTarget, LogFormat, Logs, Plan, Platform, Probe, Process, Ready, Run,
     Source, Stdin, User,
 };
+
+use process::{Context, Header};
+use reader::{Doc, Table, Value};
+
+/// What loading looks at; injected so that tests need no real environment.
+pub struct Inputs<'a> {
+    /// The file given with `-c`.
+    pub file: Option<&'a Path>,
+    /// The COMMAND of the command line; empty if there is none.
+    pub command: Vec<String>,
+    /// The environment, without the variables that are not UTF-8.
+    pub env: &'a BTreeMap<String, String>,
+    /// Where `etc/passwd`, `etc/group` and `etc/runmate/runmate.toml` are: `/`.
+    pub root: &'a Path,
+    /// Where `runmate.toml` is looked for, and what relative paths are relative to.
+    pub cwd: &'a Path,
+}
+
+/// What to do when there is neither a config nor a command.
+const NOTHING_TO_RUN: &str = "there is nothing to run: no config and no COMMAND; write in the Dockerfile
+    ENTRYPOINT [\"runmate\", \"run\", \"--\"]
+    CMD [\"node\", \"server.js\"]
+or in a runmate.toml
+    [process.app]
+    command = [\"node\", \"server.js\"]";
+
+/// Finds, reads and resolves the configuration.
+pub fn load(inputs: &Inputs) -> Result<Plan, ConfigErrors> {
+    if inputs.command.first().is_some_and(String::is_empty) {
+        return Err(ConfigErrors::single(
+            "",
+            "the COMMAND is empty; write a program after \"--\"",
+        ));
+    }
+    match source::find(inputs)? {
+        Some(found) => build(inputs, found.source, &found.name, &found.text),
+        None if inputs.command.is_empty() => Err(ConfigErrors::single("", NOTHING_TO_RUN)),
+        None => build(inputs, Source::CommandLine, "", ""),
+    }
+}
+
+/// Reads `[health]` alone, for `probe`: it runs beside the supervisor, without its COMMAND, and must
+/// find the port whatever else the config holds.
+pub fn load_health(inputs: &Inputs) -> Result<Health, ConfigErrors> {
+    let found = source::find(inputs)?;
+    let (name, text) = found
+        .as_ref()
+        .map_or(("", ""), |found| (&found.name, &found.text));
+    let (doc, document) = Doc::parse(name, text, inputs.env);
+    let root = Table {
+        doc: &doc,
+        key: String::new(),
+        at: 0,
+        table: &document,
+    };
+    let health = sections::health(root.get("health").as_ref(), inputs.env);
+    let errors: Vec<ConfigError> = doc
+        .into_errors()
+        .into_iter()
+        .filter(|error| !error.message.starts_with(reader::LATER))
+        .collect();
+    if errors.is_empty() {
+        Ok(health)
+    } else {
+        Err(ConfigErrors { errors })
+    }
+}
+
+/// Resolves a document; `name` is what errors call it.
+fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan, ConfigErrors> {
+    let (doc, document) = Doc::parse(name, text, inputs.env);
+    let root = Table {
+        doc: &doc,
+        key: String::new(),
+        at: 0,
+        table: &document,
+    };
+    sections::root(&root);
+    sections::later(&root);
+    let run = sections::run(root.get("run").as_ref(), inputs.env);
+    let health = sections::health(root.get("health").as_ref(), inputs.env);
+    let logs = sections::logs(root.get("logs").as_ref());
+    let (processes, main) = processes(&root, inputs, logs.format);
+
+    let errors = doc.into_errors();
+    if !errors.is_empty() {
+        return Err(ConfigErrors { errors });
+    }
+    let main = ProcessId(main);
+    let mut plan = Plan {
+        source,
+        processes,
+        main,
+        run,
+        health,
+        logs,
+        warnings: Vec::new(),
+    };
+    plan.warnings = warnings::warnings(&plan, inputs.env);
+    Ok(plan)
+}
+
+/// `[process]`: all processes, and the place of the main one. What is wrong is recorded.
+fn processes(root: &Table, inputs: &Inputs, format: LogFormat) -> (Vec<Process>, usize) {
+    let section = root.get("process");
+    let table = section
+        .as_ref()
+        .and_then(|value| value.table(None, "tables [process.NAME]"));
+    let entries: Vec<(&str, Value)> = table.iter().flat_map(Table::entries).collect();
+    let mut headers: Vec<Header> = entries
+        .iter()
+        .filter_map(|(name, value)| Header::read(name, value))
+        .collect();
+
+    // With a COMMAND a config need only say what stands beside it.
+    let taken = headers.iter().any(|header| header.name == "app");
+    let serves = headers
+        .iter()
+        .any(|header| header.kind == crate::machine::Kind::Service);
+    if !inputs.command.is_empty() && !taken && !serves {
+        headers.push(Header::of_command_line());
+    }
+    let main = match &section {
+        Some(section) if !headers.is_empty() => graph::main(&headers, section),
+        _ if !headers.is_empty() => Some(0),
+        // Something is there under a wrong name or of a wrong type, and that was said.
+        _ if !entries.is_empty() || section.is_some() && table.is_none() || sections::has_unknown(root) => {
+            None
+        }
+        _ => {
+            let remedy = "there is no process; write [process.app] with command = [\"node\", \"server.js\"], or give a COMMAND";
+            root.doc
+                .missing(section.map(|section| section.at), "process", remedy);
+            None
+        }
+    };
+    let mut processes: Vec<Process> = Vec::new();
+    for (place, header) in headers.iter().enumerate() {
+        let is_main = main == Some(place);
+        let command = Some(inputs.command.as_slice()).filter(|command| is_main && !command.is_empty());
+        let context = Context {
+            root: inputs.root,
+            main: is_main,
+            command,
+            format,
+        };
+        processes.push(process::read(header, &context));
+    }
+    for (process, after) in processes.iter_mut().zip(graph::after(&headers)) {
+        process.policy.after = after;
+    }
+    one_terminal(&headers, &processes);
+    (processes, main.unwrap_or(0))
+}
+
+/// Two readers of one stdin would each get a part of it.
+fn one_terminal(headers: &[Header], processes: &[Process]) {
+    let readers = headers
+        .iter()
+        .zip(processes)
+        .filter(|(_, process)| process.stdin == Stdin::Inherit);
+    for (header, _) in readers.skip(1) {
+        if let Some(value) = header.get("stdin") {
+            value.error("only one process can inherit stdin; write \"null\" here or there");
+        }
+    }
+}

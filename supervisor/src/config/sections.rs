@@ -1,0 +1,224 @@
+//! The sections beside the processes: `[run]`, `[health]`, `[logs]` and those of later versions.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::reader::{LATER, Table, Value};
+use super::{Health, LogFormat, Logs, Run};
+use super::{address, keys, platform, process, suggest, units};
+
+/// Where health listens unless told: 9180 is what no application server takes by default.
+pub(super) const HEALTH: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9180);
+
+/// The envelope of a line needs some hundred bytes; beyond a mebibyte no collector takes a line.
+const MAX_LINE: std::ops::RangeInclusive<u64> = 256..=1 << 20;
+
+/// The keys of the whole document.
+pub(super) fn root(root: &Table) {
+    for (name, value) in unknown(root) {
+        // A header that cannot be read leaves its keys at the top level.
+        if keys::PROCESS.contains(&name) {
+            let message = "belongs to a process; write it under [process.app]";
+            value.doc.missing(Some(value.at), &value.key, message);
+            continue;
+        }
+        let hint = suggest::did_you_mean(name, keys::ROOT.iter().copied());
+        let hint = if hint.is_empty() {
+            "; processes are written as [process.NAME]".to_owned()
+        } else {
+            hint
+        };
+        value.error(format!("unknown key{hint}"));
+    }
+}
+
+/// Whether the document has keys that may have been meant as a process.
+pub(super) fn has_unknown(root: &Table) -> bool {
+    unknown(root).next().is_some()
+}
+
+fn unknown<'a>(root: &Table<'a>) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+    root.entries().filter(|(name, _)| !keys::ROOT.contains(name))
+}
+
+/// `[run]`, with what the platform decides.
+pub(super) fn run(value: Option<&Value>, env: &BTreeMap<String, String>) -> Run {
+    let table = value.and_then(|value| value.table(Some(keys::RUN), "a table [run]"));
+    let get = |name| table.as_ref().and_then(|table| table.get(name));
+    // "auto" says the same as nothing.
+    let set = |name| get(name).filter(|value| value.value.as_str() != Some("auto"));
+
+    let mut platforms: Vec<_> = platform::NAMES
+        .iter()
+        .map(|(name, platform)| (*name, Some(*platform)))
+        .collect();
+    platforms.push(("auto", None));
+    let platform = get("platform")
+        .and_then(|value| value.choice(&platforms))
+        .flatten();
+    let platform = platform.unwrap_or_else(|| platform::detect(env));
+
+    let stop_budget = set("stop_budget")
+        .and_then(|value| value.some_time())
+        .unwrap_or_else(|| platform.stop_budget());
+    // Half, so that a short budget of the user's own is not spent on waiting.
+    let auto_delay = platform.drain_delay().min(stop_budget / 2);
+    let delay = set("drain_delay");
+    let drain_delay = delay.as_ref().and_then(Value::duration).unwrap_or(auto_delay);
+    if let Some(delay) = delay.filter(|_| drain_delay >= stop_budget) {
+        delay.error(format!(
+            "{} leaves nothing of the stop_budget of {}; write a shorter delay or a longer run.stop_budget",
+            units::show(drain_delay),
+            units::show(stop_budget),
+        ));
+    }
+    let codes = get("success_codes").and_then(|value| value.list("a list of exit codes such as [143]"));
+    let codes = codes.unwrap_or_default();
+    let code = |value: &Value| value.integer(0, 255).and_then(|code| i32::try_from(code).ok());
+    Run {
+        platform,
+        success_codes: codes.iter().filter_map(code).collect(),
+        drain_delay,
+        stop_budget,
+    }
+}
+
+/// `[health]`.
+pub(super) fn health(value: Option<&Value>, env: &BTreeMap<String, String>) -> Health {
+    let table = value.and_then(|value| value.table(Some(keys::HEALTH), "a table [health]"));
+    let get = |name| table.as_ref().and_then(|table| table.get(name));
+    if let Some(checks) = get("check") {
+        for (_, check) in named_tables(&checks, "[health.check.NAME]") {
+            check.table(Some(keys::CHECK), "a table such as { tcp = \"127.0.0.1:6379\" }");
+        }
+        checks.error(LATER);
+    }
+    let mut health = Health {
+        listen: Some(HEALTH),
+        explicit: false,
+        token: None,
+        public_details: false,
+    };
+    let listen = get("listen");
+    if let Some(text) = listen
+        .as_ref()
+        .and_then(|value| value.filled("an address such as \"0.0.0.0:9180\", or \"off\""))
+    {
+        health.explicit = true;
+        health.listen = match text.as_str() {
+            "off" => None,
+            _ => listen
+                .as_ref()
+                .and_then(|value| value.check(address::socket(&text, Ipv4Addr::UNSPECIFIED))),
+        };
+    }
+    let port = app_port(env);
+    if let (Some(value), Some(address)) = (&listen, health.listen)
+        && Some(address.port()) == port
+    {
+        value.error(format!(
+            "port {} is $PORT, where the app listens; write another port",
+            address.port()
+        ));
+    }
+    health.token = get("token")
+        .and_then(|value| value.string("a string"))
+        .filter(|token| !token.is_empty());
+    let details = [("token", false), ("public", true)];
+    health.public_details = get("details")
+        .and_then(|value| value.choice(&details))
+        .unwrap_or(false);
+    health
+}
+
+/// The port that the platform expects the app on.
+pub(super) fn app_port(env: &BTreeMap<String, String>) -> Option<u16> {
+    env.get("PORT").and_then(|port| port.parse().ok())
+}
+
+/// `[logs]`.
+pub(super) fn logs(value: Option<&Value>) -> Logs {
+    let table = value.and_then(|value| value.table(Some(keys::LOGS), "a table [logs]"));
+    let get = |name| table.as_ref().and_then(|table| table.get(name));
+    if let Some(table) = &table {
+        table.refuse_later(&["fields", "mask"]);
+    }
+    only(get("style"), "lambda", &["lambda", "ecs", "otel"]);
+    only(
+        get("multiline"),
+        "off",
+        &["auto", "off", "python", "java", "go", "node", "rust"],
+    );
+    let max_line = get("max_line").and_then(|value| {
+        let size = value.size()?;
+        if !MAX_LINE.contains(&size) {
+            value.error("out of range; write a size from \"256B\" to \"1MiB\"");
+        }
+        usize::try_from(size).ok()
+    });
+    Logs {
+        format: get("format")
+            .and_then(|value| value.choice(process::FORMATS))
+            .unwrap_or(LogFormat::Json),
+        max_line: max_line.unwrap_or(15 << 10),
+        blocked: get("blocked")
+            .and_then(|value| value.duration())
+            .unwrap_or(Duration::from_secs(5)),
+    }
+}
+
+/// A choice of which this version has only one.
+fn only(value: Option<Value>, now: &str, all: &[&str]) {
+    let choices: Vec<(&str, bool)> = all.iter().map(|word| (*word, *word == now)).collect();
+    if let Some(value) = value
+        && value.choice(&choices) == Some(false)
+    {
+        value.error(format!("not yet supported in this version; write \"{now}\""));
+    }
+}
+
+/// The sections that this version knows and does not act on: one error each, and one for every key
+/// that no version will know.
+pub(super) fn later(root: &Table) {
+    if let Some(secrets) = root.get("secrets") {
+        for (name, secret) in named_tables(&secrets, "[secrets.NAME]") {
+            match secret.value {
+                toml::de::DeValue::Table(_) => _ = secret.table(Some(keys::SECRET), ""),
+                _ if ["exclude", "timeout"].contains(&name) => {}
+                _ => {
+                    let hint = suggest::did_you_mean(name, ["exclude", "timeout"]);
+                    secret.error(format!("unknown key{hint}; a secret is a table [secrets.NAME]"));
+                }
+            }
+        }
+        secrets.error(LATER);
+    }
+    if let Some(migrate) = root.get("migrate") {
+        migrate.table(Some(keys::MIGRATE), "a table [migrate]");
+        migrate.error(LATER);
+    }
+    if let Some(trace) = root.get("trace") {
+        let table = trace.table(Some(keys::TRACE), "a table [trace]");
+        let off = |table: &Table| {
+            table
+                .get("exporter")
+                .is_some_and(|value| value.value.as_str() == Some("off"))
+        };
+        // With the exporter off the other keys have nothing to say.
+        if !table.is_some_and(|table| off(&table)) {
+            trace.error("not yet supported in this version; remove it, or write exporter = \"off\"");
+        }
+    }
+    if let Some(ingress) = root.get("ingress") {
+        ingress.error("reserved for a later version; remove it");
+    }
+}
+
+/// The entries of a table whose keys are names.
+fn named_tables<'a>(value: &Value<'a>, shape: &str) -> Vec<(&'a str, Value<'a>)> {
+    value
+        .table(None, &format!("tables {shape}"))
+        .map(|table| table.entries().collect())
+        .unwrap_or_default()
+}
