@@ -14,8 +14,8 @@ pub struct Snapshot {
     pub healthy: Result<(), String>,
     /// Whether it should get traffic; if not, why. Not ready is a warning in `/health`.
     pub ready: Result<(), String>,
-    /// Whether something is wrong that needs no action of the platform, such as a sidecar that is being
-    /// restarted: a warning in `/health`, nothing elsewhere.
+    /// Whether what is wrong is known and being mended, such as a process that is being restarted: then
+    /// `/health` warns, even while `healthy` is an error and `/healthz` fails.
     pub degraded: bool,
     /// The parts of the container, shown in `/health`. One that does not pass is a warning there.
     pub components: Vec<Component>,
@@ -57,7 +57,8 @@ impl Snapshot {
             .components
             .iter()
             .any(|component| component.status != Status::Pass);
-        if self.unhealthy().is_some() {
+        let failed = self.healthy.is_err() && !self.degraded;
+        if self.ending().is_some() || failed {
             Status::Fail
         } else if self.degraded || troubled || self.unready().is_some() {
             Status::Warn

@@ -1,4 +1,21 @@
-//! runmate, the running mate of a single-container app.
+//! runmate, the running mate of a single-container app: the supervision library behind the
+//! `runmate` binary.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`config`] | TOML and environment to a plan, all errors at once |
+//! | [`machine`] | pure decisions: order, readiness, restarts, drain, exit code |
+//! | [`process`] | spawn, the one waiter, signals, `/proc` |
+//! | [`readiness`] | probes |
+//! | [`output`] | pipes to JSON lines on stdout |
+//! | [`run`] | the event loop that joins them |
+//! | [`cli`] | the command line |
+
+pub mod cli;
 pub mod config;
 pub mod machine;
+pub mod output;
+pub mod process;
+pub mod readiness;
+pub mod run;
 pub mod signal;

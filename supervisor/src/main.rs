@@ -1,2 +1,5 @@
 //! The `runmate` binary.
-fn main() {}
+
+fn main() {
+    std::process::exit(runmate::cli::main());
+}

@@ -40,7 +40,12 @@ pub struct Line {
 impl Line {
     /// `event` is a fixed word that can be searched for; `message` a sentence without a full stop.
     pub fn new(level: Level, event: &'static str, message: impl Into<String>) -> Line {
-        Line { level, event, message: message.into(), fields: Map::new() }
+        Line {
+            level,
+            event,
+            message: message.into(),
+            fields: Map::new(),
+        }
     }
 
     /// Adds a field. Fields come out in the order they were added.
@@ -55,6 +60,13 @@ impl Line {
             Some(value) => self.with(key, value),
             None => self,
         }
+    }
+
+    /// The line as JSON, newline included.
+    pub(crate) fn to_json(&self) -> String {
+        let mut out = Vec::new();
+        self.write_json(&mut out, SystemTime::now());
+        String::from_utf8_lossy(&out).into_owned()
     }
 
     /// Appends the line in a format. `raw` and `inherit` have no form of their own; there,
@@ -83,8 +95,11 @@ impl Line {
     fn write_text(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("runmate | {} {}", self.level.name(), self.event).as_bytes());
         // Control characters in a message would tear the line.
-        let message: String =
-            self.message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let message: String = self
+            .message
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         out.extend_from_slice(format!(": {message}").as_bytes());
         for (key, value) in &self.fields {
             out.extend_from_slice(format!(" {key}={value}").as_bytes());

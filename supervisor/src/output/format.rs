@@ -52,7 +52,10 @@ impl Formatter {
         process.push(b'"');
         let fields = [
             (Known::Process, process),
-            (Known::Stream, format!("\"stream\":\"{}\"", origin.stream).into_bytes()),
+            (
+                Known::Stream,
+                format!("\"stream\":\"{}\"", origin.stream).into_bytes(),
+            ),
             (Known::Pid, format!("\"pid\":{}", origin.pid).into_bytes()),
         ];
         let mut suffix = b"\"".to_vec();
@@ -61,7 +64,12 @@ impl Formatter {
             suffix.extend_from_slice(field);
         }
         suffix.extend_from_slice(b"}\n");
-        Formatter { format, prefix: format!("{} | ", origin.process).into_bytes(), fields, suffix }
+        Formatter {
+            format,
+            prefix: format!("{} | ", origin.process).into_bytes(),
+            fields,
+            suffix,
+        }
     }
 
     /// How many bytes the envelope adds at most to a line that needs no escape.
@@ -248,7 +256,11 @@ mod tests {
     use serde_json::{Value, json};
 
     fn formatter(format: LogFormat) -> Formatter {
-        let origin = Origin { process: "app".into(), stream: "stderr", pid: 7 };
+        let origin = Origin {
+            process: "app".into(),
+            stream: "stderr",
+            pid: 7,
+        };
         Formatter::new(format, &origin)
     }
 
@@ -256,7 +268,16 @@ mod tests {
         let mut out = Vec::new();
         let stamp = Stamp(*b"2026-01-02T03:04:05.678901Z");
         let valid = std::str::from_utf8(bytes).is_ok();
-        formatter(format).write(&mut out, Piece { bytes, part: None, last: true }, stamp, valid);
+        formatter(format).write(
+            &mut out,
+            Piece {
+                bytes,
+                part: None,
+                last: true,
+            },
+            stamp,
+            valid,
+        );
         out
     }
 
@@ -293,7 +314,10 @@ mod tests {
     #[test]
     fn no_key_is_doubled_even_when_it_is_written_with_escapes() {
         let line = String::from_utf8(written(LogFormat::Json, br#"{"\u0070id":1,"process":"x"}"#)).unwrap();
-        assert!(!line.contains("\"pid\"") && line.matches("process").count() == 1, "{line}");
+        assert!(
+            !line.contains("\"pid\"") && line.matches("process").count() == 1,
+            "{line}"
+        );
     }
 
     #[test]
@@ -304,7 +328,13 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_an_object_is_text() {
-        for line in ["{not json}", "{\"a\":1} {\"b\":2}", "{\"a\":}", "{\"a\":1,}", "{'a':1}"] {
+        for line in [
+            "{not json}",
+            "{\"a\":1} {\"b\":2}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{'a':1}",
+        ] {
             assert_eq!(parsed(line.as_bytes())["message"], line);
         }
         assert_eq!(parsed(b"{\"a\":\"\xff\"}")["invalid_utf8"], true);
@@ -323,7 +353,11 @@ mod tests {
         let formatter = formatter(LogFormat::Json);
         let mut out = Vec::new();
         let bytes = vec![b'x'; 100];
-        let piece = Piece { bytes: &bytes, part: Some(4_000_000_000), last: false };
+        let piece = Piece {
+            bytes: &bytes,
+            part: Some(4_000_000_000),
+            last: false,
+        };
         formatter.write(&mut out, piece, Stamp::now(), true);
         assert!(out.len() <= 100 + formatter.overhead(), "{}", out.len());
     }

@@ -22,7 +22,10 @@ pub(super) struct Framer {
 impl Framer {
     /// `limit`: the longest piece, in bytes; at least 16.
     pub fn new(limit: usize) -> Framer {
-        Framer { limit: limit.max(16), parts: 0 }
+        Framer {
+            limit: limit.max(16),
+            parts: 0,
+        }
     }
 
     /// Gives out every piece that is complete in `bytes` and says how many bytes that took; the
@@ -54,13 +57,21 @@ impl Framer {
         }
         let part = (self.parts > 0).then_some(self.parts + 1);
         self.parts = 0;
-        each(Piece { bytes: line, part, last: true });
+        each(Piece {
+            bytes: line,
+            part,
+            last: true,
+        });
     }
 
     fn part(&mut self, line: &[u8], each: &mut impl FnMut(Piece<'_>)) -> usize {
         let cut = char_boundary(line, self.limit);
         self.parts += 1;
-        each(Piece { bytes: &line[..cut], part: Some(self.parts), last: false });
+        each(Piece {
+            bytes: &line[..cut],
+            part: Some(self.parts),
+            last: false,
+        });
         cut
     }
 }
@@ -70,7 +81,10 @@ impl Framer {
 fn char_boundary(bytes: &[u8], limit: usize) -> usize {
     let is_continuation = |byte: u8| byte & 0xc0 == 0x80;
     // A sequence has at most three continuation bytes.
-    (limit - 3..=limit).rev().find(|at| !is_continuation(bytes[*at])).unwrap_or(limit)
+    (limit - 3..=limit)
+        .rev()
+        .find(|at| !is_continuation(bytes[*at]))
+        .unwrap_or(limit)
 }
 
 #[cfg(test)]
@@ -85,19 +99,25 @@ mod tests {
         let mut out = Vec::new();
         for chunk in text.chunks(chunk.max(1)) {
             carry.extend_from_slice(chunk);
-            let used =
-                framer.feed(&carry, |piece| out.push((piece.bytes.to_vec(), piece.part, piece.last)));
+            let used = framer.feed(&carry, |piece| {
+                out.push((piece.bytes.to_vec(), piece.part, piece.last))
+            });
             carry.drain(..used);
             assert!(carry.len() <= limit.max(16));
         }
-        framer.finish(&carry, |piece| out.push((piece.bytes.to_vec(), piece.part, piece.last)));
+        framer.finish(&carry, |piece| {
+            out.push((piece.bytes.to_vec(), piece.part, piece.last))
+        });
         out
     }
 
     #[test]
     fn lines_come_out_whole_and_the_last_needs_no_newline() {
         let out = run(b"one\n\ntwo\nthree", 2, 100);
-        let lines: Vec<_> = out.iter().map(|(bytes, ..)| std::str::from_utf8(bytes).unwrap()).collect();
+        let lines: Vec<_> = out
+            .iter()
+            .map(|(bytes, ..)| std::str::from_utf8(bytes).unwrap())
+            .collect();
         assert_eq!(lines, ["one", "", "two", "three"]);
         assert!(out.iter().all(|(_, part, last)| part.is_none() && *last));
     }
@@ -111,8 +131,14 @@ mod tests {
     #[test]
     fn long_lines_come_in_numbered_parts() {
         let out = run(&[b'x'; 40], 7, 16);
-        let shape: Vec<_> = out.iter().map(|(bytes, part, last)| (bytes.len(), *part, *last)).collect();
-        assert_eq!(shape, [(16, Some(1), false), (16, Some(2), false), (8, Some(3), true)]);
+        let shape: Vec<_> = out
+            .iter()
+            .map(|(bytes, part, last)| (bytes.len(), *part, *last))
+            .collect();
+        assert_eq!(
+            shape,
+            [(16, Some(1), false), (16, Some(2), false), (8, Some(3), true)]
+        );
     }
 
     #[test]

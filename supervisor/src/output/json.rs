@@ -56,7 +56,11 @@ fn clean_prefix(bytes: &[u8]) -> usize {
         }
         clean += BLOCK;
     }
-    clean + bytes[clean..].iter().position(|byte| needs_escape(*byte)).unwrap_or(bytes.len() - clean)
+    clean
+        + bytes[clean..]
+            .iter()
+            .position(|byte| needs_escape(*byte))
+            .unwrap_or(bytes.len() - clean)
 }
 
 #[cfg(test)]

@@ -95,7 +95,11 @@ impl Sink {
             .name("stdout".into())
             .stack_size(128 << 10)
             .spawn(move || writer.write_all_batches(&stdout))?;
-        Ok(Sink { options, shared, pressure: RefCell::default() })
+        Ok(Sink {
+            options,
+            shared,
+            pressure: RefCell::default(),
+        })
     }
 
     /// The format of runmate's own lines.
@@ -147,8 +151,13 @@ impl Sink {
             self.shared.lock().awaited = true;
             let full_since = self.pressure.borrow().full_since;
             // The writer may have made room between the two looks.
-            let Some(since) = full_since.filter(|_| !self.has_room()) else { continue };
-            if tokio::time::timeout_at(since + self.options.blocked, room).await.is_err() {
+            let Some(since) = full_since.filter(|_| !self.has_room()) else {
+                continue;
+            };
+            if tokio::time::timeout_at(since + self.options.blocked, room)
+                .await
+                .is_err()
+            {
                 self.pressure.borrow_mut().dropping = true;
             }
         }
@@ -192,8 +201,10 @@ impl Sink {
         if total == 0 {
             return;
         }
-        let by_process: serde_json::Map<_, _> =
-            by_process.into_iter().map(|(process, lines)| (process, lines.into())).collect();
+        let by_process: serde_json::Map<_, _> = by_process
+            .into_iter()
+            .map(|(process, lines)| (process, lines.into()))
+            .collect();
         let line = Line::new(
             Level::Error,
             "dropped",
@@ -244,7 +255,10 @@ impl Shared {
                 match queue.batches.pop_front() {
                     Some(batch) => break batch,
                     None => {
-                        queue = self.work.wait(queue).unwrap_or_else(|poisoned| poisoned.into_inner());
+                        queue = self
+                            .work
+                            .wait(queue)
+                            .unwrap_or_else(|poisoned| poisoned.into_inner());
                     }
                 }
             };

@@ -175,7 +175,13 @@ impl Stream {
 
     /// Cuts `bytes` into lines and writes or counts them; says how many bytes that took.
     fn give_out(&self, state: &mut State, bytes: &[u8], admission: Admission, end: bool) -> usize {
-        let State { framer, formatter, watch, part_lost, .. } = state;
+        let State {
+            framer,
+            formatter,
+            watch,
+            part_lost,
+            ..
+        } = state;
         let mut dropped = 0;
         let mut batch = match admission {
             Admission::Write => self.sink.buffer(),

@@ -33,7 +33,8 @@ impl OomCounter {
 /// The line `oom_kill N` of the counter file (cgroups(7); Linux Documentation/admin-guide/cgroup-v2.rst).
 fn count(file: &Path) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 /// Where our own memory cgroup is, from `/proc/self/cgroup` (our path in each hierarchy) and
@@ -45,7 +46,10 @@ fn find(root: &Path) -> Option<PathBuf> {
         let mut fields = line.splitn(3, ':').skip(1);
         let controllers = fields.next()?;
         let path = fields.next()?;
-        controllers.split(',').any(|name| name == "memory").then_some(path)
+        controllers
+            .split(',')
+            .any(|name| name == "memory")
+            .then_some(path)
     });
     let v2 = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
     let place = |path: Option<&str>, kind: &str, option: &str, file: &str| {
@@ -53,7 +57,8 @@ fn find(root: &Path) -> Option<PathBuf> {
         mounts.lines().find_map(|line| {
             let (mount, rest) = line.split_once(" - ")?;
             let mut rest = rest.split(' ');
-            let matches = rest.next()? == kind && rest.nth(1)?.split(',').any(|o| option.is_empty() || o == option);
+            let matches =
+                rest.next()? == kind && rest.nth(1)?.split(',').any(|o| option.is_empty() || o == option);
             let mut mount = mount.split(' ').skip(3);
             let (mount_root, mount_point) = (mount.next()?, mount.next()?);
             if !matches {
@@ -67,8 +72,7 @@ fn find(root: &Path) -> Option<PathBuf> {
             Some(if full.exists() { full } else { directory.join(file) })
         })
     };
-    place(v1, "cgroup", "memory", "memory.oom_control")
-        .or_else(|| place(v2, "cgroup2", "", "memory.events"))
+    place(v1, "cgroup", "memory", "memory.oom_control").or_else(|| place(v2, "cgroup2", "", "memory.events"))
 }
 
 #[cfg(test)]
@@ -90,21 +94,41 @@ mod tests {
             "proc/self/mountinfo",
             "31 24 0:27 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw,nsdelegate\n",
         );
-        write(root.path(), "sys/fs/cgroup/memory.events", "low 0\nhigh 0\nmax 9\noom 2\noom_kill 2\n");
+        write(
+            root.path(),
+            "sys/fs/cgroup/memory.events",
+            "low 0\nhigh 0\nmax 9\noom 2\noom_kill 2\n",
+        );
         let counter = OomCounter::open_at(root.path());
         assert_eq!(counter.kills(), Some(0));
-        write(root.path(), "sys/fs/cgroup/memory.events", "oom 3\noom_kill 3\noom_group_kill 0\n");
+        write(
+            root.path(),
+            "sys/fs/cgroup/memory.events",
+            "oom 3\noom_kill 3\noom_group_kill 0\n",
+        );
         assert_eq!(counter.kills(), Some(1));
     }
 
     #[test]
     fn cgroup_v1_seen_from_inside_and_outside_the_container() {
         for (mount_root, mount_point, file) in [
-            ("/docker/abc", "/sys/fs/cgroup/memory", "sys/fs/cgroup/memory/memory.oom_control"),
-            ("/", "/sys/fs/cgroup/memory", "sys/fs/cgroup/memory/docker/abc/memory.oom_control"),
+            (
+                "/docker/abc",
+                "/sys/fs/cgroup/memory",
+                "sys/fs/cgroup/memory/memory.oom_control",
+            ),
+            (
+                "/",
+                "/sys/fs/cgroup/memory",
+                "sys/fs/cgroup/memory/docker/abc/memory.oom_control",
+            ),
         ] {
             let root = tempfile::tempdir().unwrap();
-            write(root.path(), "proc/self/cgroup", "4:memory:/docker/abc\n1:cpu:/docker/abc\n0::/\n");
+            write(
+                root.path(),
+                "proc/self/cgroup",
+                "4:memory:/docker/abc\n1:cpu:/docker/abc\n0::/\n",
+            );
             let mounts = format!(
                 "30 24 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
                  31 24 0:27 {mount_root} {mount_point} rw - cgroup cgroup rw,memory\n"

@@ -17,8 +17,8 @@ pub struct Listener {
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.holder {
-            Some((pid, name)) => write!(f, "{name} (pid {pid}) on {}", self.address),
-            None => write!(f, "an unknown process on {}", self.address),
+            Some((pid, name)) => write!(f, "{name} (pid {pid}) listens on {}", self.address),
+            None => write!(f, "an unknown process listens on {}", self.address),
         }
     }
 }
@@ -34,32 +34,46 @@ pub fn listeners() -> Vec<Listener> {
     let holders = holders_of(&found.iter().map(|(_, inode)| *inode).collect::<Vec<_>>());
     let mut found: Vec<Listener> = found
         .into_iter()
-        .map(|(address, inode)| Listener { address, holder: holders.get(&inode).cloned() })
+        .map(|(address, inode)| Listener {
+            address,
+            holder: holders.get(&inode).cloned(),
+        })
         .collect();
     found.sort();
     found.dedup();
     found
 }
 
-/// A sentence on why nobody can be reached at `expected`, naming what does listen.
-pub fn explain_missing_listener(expected: SocketAddr, listeners: &[Listener]) -> String {
-    let reaches = |listener: &&Listener| {
-        let address = listener.address;
-        address.port() == expected.port()
-            && (address.ip().is_unspecified() || address.ip() == expected.ip())
+/// Why nobody can be reached at `expected`, naming what does listen; `None` if somebody can be.
+pub fn missing_listener(expected: SocketAddr, listeners: &[Listener]) -> Option<String> {
+    let same_port = || {
+        listeners
+            .iter()
+            .filter(|listener| listener.address.port() == expected.port())
     };
-    if let Some(listener) = listeners.iter().find(reaches) {
-        return format!("{listener} listens, but does not answer as expected");
+    if same_port().any(|listener| reaches(listener.address.ip(), expected.ip())) {
+        return None;
     }
-    let same_port: Vec<_> = listeners.iter().filter(|l| l.address.port() == expected.port()).collect();
-    if let Some(listener) = same_port.first() {
-        return format!("{listener} only; expected on {expected}");
-    }
-    if listeners.is_empty() {
-        return format!("nothing listens on any TCP port; expected on {expected}");
-    }
+    let near: Vec<String> = same_port().map(Listener::to_string).collect();
     let all: Vec<String> = listeners.iter().map(Listener::to_string).collect();
-    format!("nothing listens on port {}; what listens: {}", expected.port(), all.join(", "))
+    Some(match (near.is_empty(), all.is_empty()) {
+        (false, _) => format!("{} only", near.join(", ")),
+        (true, false) => format!(
+            "nothing listens on port {}, but {}",
+            expected.port(),
+            all.join(", ")
+        ),
+        (true, true) => format!("nothing listens on port {}, nor on any other", expected.port()),
+    })
+}
+
+/// Whether a socket bound to `bound` gets connections to `wanted`. `0.0.0.0` as the wanted address
+/// stands for "from outside"; `[::]` takes IPv4 too unless it was told otherwise.
+fn reaches(bound: IpAddr, wanted: IpAddr) -> bool {
+    bound == wanted
+        || bound == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        || (bound.is_unspecified() && wanted.is_ipv4())
+        || (wanted.is_unspecified() && !bound.is_loopback())
 }
 
 /// A row of `/proc/net/tcp` in the state LISTEN (0A): its local address and its inode
@@ -71,12 +85,19 @@ fn parse_row(row: &str) -> Option<(SocketAddr, u64)> {
         return None;
     }
     let (ip, port) = local.split_once(':')?;
-    Some((SocketAddr::new(parse_ip(ip)?, u16::from_str_radix(port, 16).ok()?), inode.parse().ok()?))
+    Some((
+        SocketAddr::new(parse_ip(ip)?, u16::from_str_radix(port, 16).ok()?),
+        inode.parse().ok()?,
+    ))
 }
 
 /// The address as the kernel prints it: 32-bit words in the byte order of the machine.
 fn parse_ip(hex: &str) -> Option<IpAddr> {
-    let word = |at: usize| u32::from_str_radix(hex.get(at..at + 8)?, 16).ok().map(u32::to_ne_bytes);
+    let word = |at: usize| {
+        u32::from_str_radix(hex.get(at..at + 8)?, 16)
+            .ok()
+            .map(u32::to_ne_bytes)
+    };
     match hex.len() {
         8 => Some(Ipv4Addr::from(word(0)?).into()),
         32 => {
@@ -93,14 +114,24 @@ fn parse_ip(hex: &str) -> Option<IpAddr> {
 /// Which process holds each of these sockets. Sees only what our rights allow.
 fn holders_of(inodes: &[u64]) -> HashMap<u64, (i32, String)> {
     let mut holders = HashMap::new();
-    let wanted: HashMap<String, u64> =
-        inodes.iter().map(|inode| (format!("socket:[{inode}]"), *inode)).collect();
-    let Ok(processes) = fs::read_dir("/proc") else { return holders };
+    let wanted: HashMap<String, u64> = inodes
+        .iter()
+        .map(|inode| (format!("socket:[{inode}]"), *inode))
+        .collect();
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return holders;
+    };
     for process in processes.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(fds) = fs::read_dir(process.path().join("fd")) else { continue };
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let Ok(fds) = fs::read_dir(process.path().join("fd")) else {
+            continue;
+        };
         for fd in fds.flatten() {
-            let Ok(target) = fs::read_link(fd.path()) else { continue };
+            let Ok(target) = fs::read_link(fd.path()) else {
+                continue;
+            };
             if let Some(inode) = target.to_str().and_then(|target| wanted.get(target)) {
                 let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
                 // Forked workers hold it too; the lowest pid is the one that opened it.
@@ -122,12 +153,16 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn rows_are_read() {
-        let row = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000 0 4242 1";
+        let row =
+            "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000 0 4242 1";
         assert_eq!(parse_row(row), Some(("127.0.0.1:8080".parse().unwrap(), 4242)));
         let row = "  1: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A \
                    0:0 0:0 0 0 0 7 1";
         assert_eq!(parse_row(row), Some(("[::1]:80".parse().unwrap(), 7)));
-        assert_eq!(parse_row("  1: 0100007F:1F90 00000000:0000 01 0:0 0:0 0 0 0 7 1"), None);
+        assert_eq!(
+            parse_row("  1: 0100007F:1F90 00000000:0000 01 0:0 0:0 0 0 0 7 1"),
+            None
+        );
         assert_eq!(parse_row("rubbish"), None);
     }
 
@@ -136,7 +171,9 @@ mod tests {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let socket = TcpListener::bind(address).unwrap();
             let address = socket.local_addr().unwrap();
-            let found = listeners().into_iter().find(|listener| listener.address == address);
+            let found = listeners()
+                .into_iter()
+                .find(|listener| listener.address == address);
             assert_eq!(found.unwrap().holder.unwrap().0, std::process::id() as i32);
         }
     }
@@ -147,17 +184,24 @@ mod tests {
             address: address.parse().unwrap(),
             holder: Some((12, "node".into())),
         };
-        let expected = "0.0.0.0:8080".parse().unwrap();
-        let explain = |listeners: &[Listener]| explain_missing_listener(expected, listeners);
+        let explain =
+            |expected: &str, listeners: &[Listener]| missing_listener(expected.parse().unwrap(), listeners);
         assert_eq!(
-            explain(&[on("127.0.0.1:8080")]),
-            "node (pid 12) on 127.0.0.1:8080 only; expected on 0.0.0.0:8080"
+            explain("0.0.0.0:8080", &[on("127.0.0.1:8080")]).as_deref(),
+            Some("node (pid 12) listens on 127.0.0.1:8080 only")
         );
         assert_eq!(
-            explain(&[on("127.0.0.1:3000")]),
-            "nothing listens on port 8080; what listens: node (pid 12) on 127.0.0.1:3000"
+            explain("0.0.0.0:8080", &[on("127.0.0.1:3000")]).as_deref(),
+            Some("nothing listens on port 8080, but node (pid 12) listens on 127.0.0.1:3000")
         );
-        assert_eq!(explain(&[]), "nothing listens on any TCP port; expected on 0.0.0.0:8080");
-        assert!(explain(&[on("[::]:8080")]).contains("does not answer"));
+        assert_eq!(
+            explain("0.0.0.0:8080", &[]).as_deref(),
+            Some("nothing listens on port 8080, nor on any other")
+        );
+        for reachable in ["0.0.0.0:8080", "[::]:8080", "10.0.0.7:8080"] {
+            assert_eq!(explain("0.0.0.0:8080", &[on(reachable)]), None);
+        }
+        assert_eq!(explain("127.0.0.1:8080", &[on("0.0.0.0:8080")]), None);
+        assert!(explain("[::1]:8080", &[on("0.0.0.0:8080")]).is_some());
     }
 }

@@ -10,8 +10,8 @@ mod terminal;
 mod waiter;
 
 pub use cgroup::OomCounter;
-pub use listeners::{Listener, explain_missing_listener, listeners};
+pub use listeners::{Listener, listeners, missing_listener};
 pub use orphans::signal_descendants;
-pub use spawn::{Output, Spawned, SpawnError, Spec, StdinFrom, spawn};
+pub use spawn::{Output, SpawnError, Spawned, Spec, StdinFrom, spawn};
 pub use terminal::Terminal;
 pub use waiter::{Reaped, reap};

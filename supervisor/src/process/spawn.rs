@@ -79,6 +79,12 @@ pub struct SpawnError {
 }
 
 impl SpawnError {
+    /// The whole reason, in words: "cannot …: No such file …".
+    pub fn explain(&self, spec: &Spec) -> String {
+        let program = spec.argv[0].to_string_lossy();
+        format!("cannot {} ({program}): {}", self.step, self.error)
+    }
+
     /// The exit code by the shell's convention: 127 not found, 126 anything else.
     pub fn exit_code(&self) -> i32 {
         let not_found = self.error.raw_os_error() == Some(libc::ENOENT) && self.step == Step::Exec.describe();
@@ -133,10 +139,14 @@ impl Step {
 fn decode(error: io::Error) -> SpawnError {
     let raw = error.raw_os_error().unwrap_or(0);
     match STEPS.get((raw >> 16) as usize) {
-        Some(step) if raw > 0 => {
-            SpawnError { step: step.describe(), error: io::Error::from_raw_os_error(raw & 0xffff) }
-        }
-        _ => SpawnError { step: Step::Exec.describe(), error },
+        Some(step) if raw > 0 => SpawnError {
+            step: step.describe(),
+            error: io::Error::from_raw_os_error(raw & 0xffff),
+        },
+        _ => SpawnError {
+            step: Step::Exec.describe(),
+            error,
+        },
     }
 }
 
@@ -146,9 +156,15 @@ fn decode(error: io::Error) -> SpawnError {
 /// # Errors
 /// If a pipe cannot be made, or if any step up to the exec fails; the child is gone then.
 pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
-    let prepare = |error| SpawnError { step: "make its pipes", error };
+    let prepare = |error| SpawnError {
+        step: "make its pipes",
+        error,
+    };
     let mut command = Command::new(&spec.argv[0]);
-    command.args(&spec.argv[1..]).env_clear().envs(spec.env.iter().map(|(key, value)| (key, value)));
+    command
+        .args(&spec.argv[1..])
+        .env_clear()
+        .envs(spec.env.iter().map(|(key, value)| (key, value)));
     command.process_group(0);
     command.stdin(match spec.stdin {
         StdinFrom::Null => Stdio::null(),
@@ -167,8 +183,14 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
             None
         }
     };
-    let ready = spec.ready_fd.map(|target| ready_pipe(target)).transpose().map_err(prepare)?;
-    let handed = ready.as_ref().map(|ready| (ready.write.as_raw_fd(), ready.target));
+    let ready = spec
+        .ready_fd
+        .map(|target| ready_pipe(target))
+        .transpose()
+        .map_err(prepare)?;
+    let handed = ready
+        .as_ref()
+        .map(|ready| (ready.write.as_raw_fd(), ready.target));
 
     let umask = spec.umask;
     let cwd = spec.cwd.as_ref().map(|path| {
@@ -195,7 +217,9 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
         }
         // After the change of identity, which clears it.
         // SAFETY: no memory is involved.
-        try_step(Step::DeathSignal, unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+        try_step(Step::DeathSignal, unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0)
+        })?;
         // SAFETY: no memory is involved.
         if unsafe { libc::getppid() } != parent && parent != 1 {
             // We died before the line above took effect.
@@ -212,7 +236,11 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
 
     // The handle is dropped, never waited for: the one waiter reaps.
     let pid = command.spawn().map_err(decode)?.id() as Pid;
-    Ok(Spawned { pid, pipes, ready: ready.map(|ready| ready.read) })
+    Ok(Spawned {
+        pid,
+        pipes,
+        ready: ready.map(|ready| ready.read),
+    })
 }
 
 fn output_pipe(user: Option<&User>) -> io::Result<(OwnedFd, OwnedFd)> {
@@ -242,7 +270,12 @@ fn ready_pipe(target: RawFd) -> io::Result<ReadyPipe> {
     let write = sys::duplicate_from(write.as_raw_fd(), target + 1)?;
     let placeholder = sys::duplicate_from(write.as_raw_fd(), target)?;
     let placeholder = (placeholder.as_raw_fd() == target).then_some(placeholder);
-    Ok(ReadyPipe { read, write, target, _placeholder: placeholder })
+    Ok(ReadyPipe {
+        read,
+        write,
+        target,
+        _placeholder: placeholder,
+    })
 }
 
 fn try_step(step: Step, result: libc::c_int) -> io::Result<()> {
@@ -279,7 +312,10 @@ fn become_user(user: &User) -> io::Result<()> {
     // has is no error for setgid and setuid; setgroups would be, hence the check.
     unsafe {
         if libc::geteuid() == 0 {
-            try_step(Step::Groups, libc::setgroups(user.groups.len(), user.groups.as_ptr()))?;
+            try_step(
+                Step::Groups,
+                libc::setgroups(user.groups.len(), user.groups.as_ptr()),
+            )?;
         }
         try_step(Step::Gid, libc::setgid(user.gid))?;
         try_step(Step::Uid, libc::setuid(user.uid))

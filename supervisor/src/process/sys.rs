@@ -7,7 +7,11 @@ use crate::machine::{End, Pid, Target};
 use crate::signal::Signal;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }
 
 /// Reaps one dead child of any kind. `Ok(None)`: children live, none is dead. `ECHILD`: no child.
@@ -30,7 +34,11 @@ pub fn kill(target: Target, signal: Signal) -> io::Result<()> {
     let (Target::Process(pid) | Target::Group(pid)) = target;
     // 0, 1 and -1 would address ourselves or the whole world.
     assert!(pid > 1, "no signal is ever sent to pid {pid}");
-    let address = if matches!(target, Target::Group(_)) { -pid } else { pid };
+    let address = if matches!(target, Target::Group(_)) {
+        -pid
+    } else {
+        pid
+    };
     // SAFETY: no memory is involved.
     check(unsafe { libc::kill(address, signal.number()) }).map(drop)
 }
@@ -96,7 +104,11 @@ pub fn write_all(fd: RawFd, bytes: &[u8]) -> usize {
             io::ErrorKind::Interrupted => {}
             // Somebody who shares this stdout made it non-blocking.
             io::ErrorKind::WouldBlock => {
-                let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
+                let mut poll = libc::pollfd {
+                    fd,
+                    events: libc::POLLOUT,
+                    revents: 0,
+                };
                 // SAFETY: one valid pollfd.
                 unsafe { libc::poll(&mut poll, 1, -1) };
             }

@@ -1,0 +1,67 @@
+//! Asking a process whether it is ready.
+//!
+//! Each probe is a future that ends when the process has shown that it is ready, and is dropped
+//! when the machine stops caring. Nothing in here resolves names: a static C library would load
+//! the image's own name service modules for that.
+
+pub mod http;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::net::unix::pipe;
+use tokio::time::{sleep, timeout};
+
+use crate::config::HttpTarget;
+
+/// The first pause between two attempts; it doubles up to the configured interval. Most processes
+/// are up within a few of these, and waiting for a whole interval would be all of their start.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long one attempt may take.
+pub const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// Repeats attempts until one says yes.
+pub async fn until<F: Future<Output = bool>>(interval: Duration, mut attempt: impl FnMut() -> F) {
+    let mut pause = FIRST_PAUSE.min(interval);
+    while !timeout(ATTEMPT, attempt()).await.unwrap_or(false) {
+        sleep(pause).await;
+        pause = (pause * 2).min(interval);
+    }
+}
+
+/// Whether somebody accepts a connection there.
+pub async fn tcp(address: SocketAddr) -> bool {
+    TcpStream::connect(address).await.is_ok()
+}
+
+/// Whether a GET is answered with 200 to 399.
+pub async fn http(target: &HttpTarget) -> bool {
+    http::get(target)
+        .await
+        .is_ok_and(|status| (200..400).contains(&status))
+}
+
+/// Waits for a newline on the descriptor that the process was handed (the convention of s6's
+/// `notification-fd`). Never ends if the process closes it without having written one.
+///
+/// # Errors
+/// If the descriptor cannot be registered with the event loop.
+pub async fn notified(fd: OwnedFd) -> io::Result<()> {
+    let pipe = pipe::Receiver::from_owned_fd(fd)?;
+    loop {
+        pipe.readable().await?;
+        let mut bytes = [0; 64];
+        match pipe.try_read(&mut bytes) {
+            Ok(0) => std::future::pending().await,
+            Ok(count) if bytes[..count].contains(&b'\n') => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

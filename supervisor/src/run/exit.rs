@@ -1,0 +1,32 @@
+//! The last line of every run.
+
+use std::time::Duration;
+
+use super::log;
+use crate::output::{Level, Line};
+use crate::process::sys;
+
+/// Runmate's own exit codes, from sysexits.h.
+pub mod code {
+    /// The command line is wrong.
+    pub const USAGE: i32 = 64;
+    /// Something failed inside runmate.
+    pub const INTERNAL: i32 = 70;
+    /// The configuration is wrong.
+    pub const CONFIG: i32 = 78;
+}
+
+/// `event: exit`, with what every end has.
+pub(super) fn line(code: i32, cause: &str, why: &str, uptime: Duration) -> Line {
+    let level = if code == 0 { Level::Info } else { Level::Error };
+    Line::new(level, "exit", format!("exit code {code}: {why}"))
+        .with("cause", cause)
+        .with("code", code)
+        .with("uptime", log::seconds(uptime))
+}
+
+/// Writes the last line without the log writer, for the cases in which there is none.
+pub(crate) fn write_directly(code: i32, cause: &str, why: &str, uptime: Duration) {
+    let text = line(code, cause, why, uptime).to_json();
+    sys::write_all(libc::STDOUT_FILENO, text.as_bytes());
+}

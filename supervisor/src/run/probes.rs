@@ -1,0 +1,127 @@
+//! Readiness probes as tasks of the event loop.
+
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use crate::config::{Probe, Ready};
+use crate::machine::{End, Pid, ProcessId};
+use crate::output::Watch;
+use crate::readiness;
+
+/// What tasks tell the loop.
+pub(super) enum Message {
+    /// The probe of this life of the process passed.
+    Ready(ProcessId, Pid),
+    /// Run the process's probe command and send its end.
+    RunProbe(ProcessId, u64, oneshot::Sender<End>),
+    /// Nobody waits for this probe command any more.
+    DropProbe(u64),
+    /// Time to see whether the platform's port is served.
+    CheckPort,
+}
+
+pub(super) type Sender = mpsc::UnboundedSender<Message>;
+
+/// A probe command under way. Dropping it gives the command up.
+struct ProbeRun {
+    id: u64,
+    sender: Sender,
+}
+
+impl Drop for ProbeRun {
+    fn drop(&mut self) {
+        let _ = self.sender.send(Message::DropProbe(self.id));
+    }
+}
+
+/// Starts the probe as a task; log probes have none, see [`watch`]. `fd` is the read end of the
+/// readiness descriptor, for the probes that have one.
+pub(super) fn start(
+    ready: &Ready,
+    process: ProcessId,
+    pid: Pid,
+    fd: Option<OwnedFd>,
+    sender: Sender,
+) -> Option<AbortHandle> {
+    let interval = ready.interval;
+    let told = sender.clone();
+    let task = match ready.probe.clone() {
+        Probe::Log(_) => return None,
+        Probe::Tcp(address) => spawn(told, process, pid, async move {
+            readiness::until(interval, || readiness::tcp(address)).await;
+        }),
+        Probe::Http(target) => spawn(told, process, pid, async move {
+            readiness::until(interval, || readiness::http(&target)).await;
+        }),
+        Probe::Fd(_) => {
+            let fd = fd?;
+            spawn(told, process, pid, async move {
+                if readiness::notified(fd).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            })
+        }
+        Probe::Exec(_) => spawn(
+            told,
+            process,
+            pid,
+            until_command_succeeds(interval, process, sender),
+        ),
+    };
+    Some(task)
+}
+
+fn spawn(
+    sender: Sender,
+    process: ProcessId,
+    pid: Pid,
+    passed: impl Future<Output = ()> + 'static,
+) -> AbortHandle {
+    let task = async move {
+        passed.await;
+        let _ = sender.send(Message::Ready(process, pid));
+    };
+    tokio::task::spawn_local(task).abort_handle()
+}
+
+async fn until_command_succeeds(interval: Duration, process: ProcessId, sender: Sender) {
+    readiness::until(interval, || {
+        let (reply, end) = oneshot::channel();
+        let run = ProbeRun {
+            id: next_id(),
+            sender: sender.clone(),
+        };
+        let _ = sender.send(Message::RunProbe(process, run.id, reply));
+        async move {
+            let end = end.await;
+            drop(run);
+            end.is_ok_and(End::succeeded)
+        }
+    })
+    .await;
+}
+
+/// A number that no other probe command has.
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The watch for a log probe, to be placed on the process's streams.
+pub(super) fn watch(ready: &Ready, process: ProcessId, pid: Pid, sender: Sender) -> Option<Watch> {
+    let Probe::Log(regex) = &ready.probe else {
+        return None;
+    };
+    let found = Box::new(move || {
+        let _ = sender.send(Message::Ready(process, pid));
+    });
+    Some(Watch {
+        regex: regex.clone(),
+        found,
+    })
+}
