@@ -13,6 +13,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod lookup;
 pub mod machine;
 pub mod output;
 pub mod process;

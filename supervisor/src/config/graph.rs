@@ -154,7 +154,6 @@ fn cycles(edges: &[Vec<ProcessId>]) -> Vec<Vec<usize>> {
 }
 
 /// The processes in an order in which they can start: dependencies first, else as in the file.
-#[allow(dead_code)] // used by check, next
 pub(super) fn start_order(plan: &Plan) -> Vec<ProcessId> {
     let mut order: Vec<ProcessId> = Vec::new();
     while order.len() < plan.processes.len() {

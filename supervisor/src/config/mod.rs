@@ -6,8 +6,10 @@
 //!
 //! Invariant: nothing here reads the real environment or starts anything; see [`Inputs`].
 mod address;
+mod check;
 mod error;
 mod expand;
+mod explain;
 mod graph;
 mod keys;
 mod plan;
@@ -31,7 +33,9 @@ use std::path::Path;
 
 use crate::machine::ProcessId;
 
+pub use check::{Finding, Severity, findings};
 pub use error::{ConfigError, ConfigErrors};
+pub use explain::{explain, explain_json};
 pub use plan::{
     Command, EnvInherit, Health, HttpTarget, LogFormat, Logs, Plan, Platform, Probe, Process, Ready, Run,
     Source, Stdin, User,

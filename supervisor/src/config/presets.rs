@@ -2,7 +2,7 @@
 
 use crate::signal::Signal;
 
-/// How a row of the table is matched with the file name of argv[0].
+/// How a row of the table is matched with the file name of `argv[0]`.
 enum Name {
     /// Exactly this name.
     Is(&'static str),

@@ -9,7 +9,7 @@ use crate::machine::{Backoff, Kind, OnExit, Policy, Restart, Scope, Stop};
 use crate::signal::Signal;
 
 use super::reader::{LATER, Table, Value};
-use super::{Command, EnvInherit, LogFormat, Process, Stdin, User};
+use super::{Command, EnvInherit, LogFormat, Probe, Process, Ready, Stdin, User};
 use super::{keys, presets, ready, signals, units, users};
 
 /// The formats by their names in the config.
@@ -99,6 +99,25 @@ pub(super) fn read(header: &Header, context: &Context) -> Process {
         }
         ready::read(&value)
     });
+    let format = header
+        .get("logs")
+        .and_then(|value| format(&value))
+        .unwrap_or(context.format);
+    if let (
+        Some((
+            Ready {
+                probe: Probe::Log(_), ..
+            },
+            _,
+        )),
+        LogFormat::Inherit,
+    ) = (&readiness, format)
+        && let Some(value) = header.get("ready")
+    {
+        value.error(
+            "cannot wait for a line: with logs.format \"inherit\" none passes through runmate; change either",
+        );
+    }
     let (probe, ready_within) = readiness.unzip();
     let restart = restart(header, context);
     let on_exit = on_exit(header, context, restart);
@@ -142,10 +161,7 @@ pub(super) fn read(header: &Header, context: &Context) -> Process {
             .get("stdin")
             .and_then(|value| stdin(&value))
             .unwrap_or(Stdin::Null),
-        format: header
-            .get("logs")
-            .and_then(|value| format(&value))
-            .unwrap_or(context.format),
+        format,
         command,
     }
 }

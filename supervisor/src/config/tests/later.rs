@@ -1,1 +1,188 @@
+//! What the format has and this version does not: refused by name, never ignored, never "unknown".
+use super::*;
 
+const REFERENCE: &str = include_str!("../../../../docs/reference.toml");
+
+const LATER: &str = "not yet supported in this version; remove it";
+
+/// The errors as `key: message`.
+fn keyed(text: &str) -> Vec<String> {
+    let errors = World::new().read(text).expect_err(text).errors;
+    errors
+        .iter()
+        .map(|error| format!("{}: {}", error.key.as_deref().unwrap_or_default(), error.message))
+        .collect()
+}
+
+#[test]
+fn the_reference_holds_nothing_wrong_but_what_is_not_yet_supported() {
+    assert_eq!(
+        keyed(REFERENCE),
+        [
+            format!("process.app.secrets: {LATER}"),
+            format!("process.collector.stdin: {LATER}"),
+            format!("health.check: {LATER}"),
+            format!("logs.fields: {LATER}"),
+            format!("logs.mask: {LATER}"),
+            format!("secrets: {LATER}"),
+            format!("migrate: {LATER}"),
+            format!("trace: {LATER}, or write exporter = \"off\""),
+        ]
+    );
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    use super::super::keys;
+    let sections = [
+        keys::PROCESS,
+        keys::READY,
+        keys::BACKOFF,
+        keys::STOP,
+        keys::PROCESS_LOGS,
+        keys::STDIN,
+        keys::RUN,
+        keys::HEALTH,
+        keys::CHECK,
+        keys::LOGS,
+        keys::SECRET,
+        keys::MIGRATE,
+        keys::TRACE,
+    ];
+    for key in sections.concat() {
+        assert!(REFERENCE.contains(key), "{key}");
+    }
+}
+
+/// The shape of the format as it was first agreed on: every key in its place, values of its type.
+#[test]
+fn the_agreed_shape_is_known_in_full() {
+    let text = r#"
+[process.app]
+command = ["gunicorn", "-b", "127.0.0.1:8000", "app:app"]
+main    = true
+kind    = "service"
+after   = ["warmup"]
+ready   = { http = "http://127.0.0.1:8000/up", timeout = "60s", interval = "500ms" }
+restart = "on-failure"
+backoff = { min = "500ms", max = "30s", reset = "60s", restarts = 5, within = "5m" }
+on_exit = "shutdown"
+stop    = { signal = "SIGTERM", grace = "20s", scope = "process" }
+signals = { SIGHUP = "SIGHUP" }
+cwd     = "/srv/app"
+user    = "www-data"
+umask   = "0027"
+env     = { NEW_RELIC_ENABLED = "true" }
+env_inherit = true
+secrets = ["DATABASE_URL"]
+stdin   = "null"
+logs    = { format = "json", stdout = true }
+[process.warmup]
+kind    = "task"
+command = "rm -rf tmp/pids"
+[run]
+success_codes = []
+drain_delay = "auto"
+stop_budget = "auto"
+platform    = "auto"
+[secrets]
+exclude = ["PARTNER_ARN"]
+timeout = "30s"
+[secrets.DATABASE_URL]
+from = "${DEMO_DB_SECRET_ARN}"
+as   = "database-url"
+optional = false
+[migrate]
+database = "${DATABASE_URL}"
+dir      = "migrations"
+release  = "${GIT_SHA:-}"
+wait     = "10m"
+lock_timeout = "5s"
+create   = false
+on_failure = "shutdown"
+[health]
+listen = "0.0.0.0:9180"
+token  = "${HEALTH_TOKEN:-}"
+[health.check.db]
+postgres = "${DATABASE_URL}"
+interval = "10s"
+timeout  = "2s"
+fail_after = 3
+pass_after = 1
+level    = "degraded"
+restart  = "app"
+[health.check.space]
+disk = { path = "/tmp", min_free = "100MiB" }
+[logs]
+format = "json"
+style  = "lambda"
+fields = { level = "severity" }
+mask   = true
+multiline = "auto"
+max_line  = "15KiB"
+blocked   = "5s"
+[trace]
+exporter = "auto"
+service  = "checkout"
+carrier  = false
+"#;
+    assert_eq!(
+        keyed(text),
+        [
+            format!("process.app.secrets: {LATER}"),
+            format!("secrets: {LATER}"),
+            format!("migrate: {LATER}"),
+            format!("health.check: {LATER}"),
+            format!("logs.fields: {LATER}"),
+            format!("logs.mask: {LATER}"),
+            "logs.multiline: not yet supported in this version; write \"off\"".to_owned(),
+            format!("trace: {LATER}, or write exporter = \"off\""),
+        ]
+    );
+}
+
+#[test]
+fn slips_inside_later_sections_are_still_found() {
+    let text = r#"
+[process.app]
+command = ["x"]
+stdin = { log = ["a"] }
+logs = { stdout = false }
+[secrets]
+timeuot = "5s"
+[secrets.DB]
+form = "x"
+[migrate]
+databse = "x"
+[health.check.db]
+postgers = "x"
+[trace]
+exporter = "off"
+servise = "x"
+[logs]
+style = "esc"
+multiline = "python"
+[ingress]
+"#;
+    assert_eq!(
+        errors(&World::new(), text),
+        [
+            "4: process.app.stdin.log: unknown key; did you mean \"logs\"?".to_owned(),
+            format!("4: process.app.stdin: {LATER}"),
+            format!("5: process.app.logs.stdout: {LATER}"),
+            format!("6: secrets: {LATER}"),
+            "7: secrets.timeuot: unknown key; did you mean \"timeout\"?; a secret is a table [secrets.NAME]"
+                .to_owned(),
+            "9: secrets.DB.form: unknown key; did you mean \"from\"?".to_owned(),
+            format!("10: migrate: {LATER}"),
+            "11: migrate.databse: unknown key; did you mean \"database\"?".to_owned(),
+            format!("12: health.check: {LATER}"),
+            "13: health.check.db.postgers: unknown key; did you mean \"postgres\"?".to_owned(),
+            "16: trace.servise: unknown key; did you mean \"service\"?".to_owned(),
+            "18: logs.style: cannot be \"esc\"; write \"lambda\", \"ecs\" or \"otel\"; did you mean \"ecs\"?"
+                .to_owned(),
+            "19: logs.multiline: not yet supported in this version; write \"off\"".to_owned(),
+            "20: ingress: reserved for a later version; remove it".to_owned(),
+        ]
+    );
+}

@@ -1,8 +1,11 @@
 //! Whole documents in, plans or error lines out.
 mod bad;
+mod bad_process;
+mod checks;
 mod good;
 mod later;
 mod properties;
+mod search;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -89,4 +92,8 @@ fn errors(world: &World, text: &str) -> Vec<String> {
         line.replace(&world.root.path().display().to_string(), "")
     };
     errors.errors.iter().map(line).collect()
+}
+
+fn argv(words: &[&str]) -> Command {
+    Command::Argv(words.iter().map(|word| word.to_string()).collect())
 }

@@ -1,0 +1,306 @@
+//! What a plan will do, for people and for programs. Values of variables are never shown: they may
+//! be secrets.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::machine::{Kind, OnExit, ProcessId, Restart, Scope};
+
+use super::{Command, EnvInherit, Health, LogFormat, Plan, Probe, Process, Source, Stdin, graph, units};
+
+/// A plan in lines, the processes in the order they start.
+pub fn explain(plan: &Plan) -> String {
+    let run = &plan.run;
+    let mut out = String::new();
+    let mut line = |name: &str, text: String| _ = writeln!(out, "{name:<10} {text}");
+    line("config", plan.source.to_string());
+    line("platform", run.platform.to_string());
+    line(
+        "drain",
+        format!(
+            "drain_delay {}, stop_budget {}",
+            units::show(run.drain_delay),
+            units::show(run.stop_budget)
+        ),
+    );
+    line("health", health(&plan.health));
+    let logs = &plan.logs;
+    line(
+        "logs",
+        format!(
+            "{}, lines up to {} bytes, blocked at most {}",
+            logs.format,
+            logs.max_line,
+            units::show(logs.blocked)
+        ),
+    );
+    for (place, id) in graph::start_order(plan).into_iter().enumerate() {
+        let process = &plan.processes[id.0];
+        let _ = writeln!(out, "\n{}. {} ({})", place + 1, process.name, role(plan, id));
+        for (name, text) in details(plan, process) {
+            let _ = writeln!(out, "   {name:<9} {text}");
+        }
+    }
+    out
+}
+
+/// A plan as JSON, the processes in the order they start.
+pub fn explain_json(plan: &Plan) -> Value {
+    let millis =
+        |duration: std::time::Duration| json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+    let process = |id: ProcessId| {
+        let process = &plan.processes[id.0];
+        let policy = &process.policy;
+        let signals: Value = policy
+            .signals
+            .iter()
+            .map(|(from, to)| (from.to_string(), json!(to.to_string())))
+            .collect();
+        json!({
+            "name": process.name,
+            "kind": kind(policy.kind),
+            "main": id == plan.main,
+            "command": match &process.command {
+                Command::Argv(argv) => json!(argv),
+                Command::Shell(text) => json!(text),
+            },
+            "after": policy.after.iter().map(|id| plan.processes[id.0].name.as_str()).collect::<Vec<_>>(),
+            "ready": process.ready.as_ref().map(|ready| ready.probe.to_string()),
+            "ready_timeout_ms": policy.ready_within.map(millis),
+            "restart": restart(policy.restart),
+            "backoff": {
+                "min_ms": millis(policy.backoff.min),
+                "max_ms": millis(policy.backoff.max),
+                "reset_ms": millis(policy.backoff.reset),
+                "restarts": policy.backoff.restarts,
+                "within_ms": millis(policy.backoff.within),
+            },
+            "on_exit": on_exit(policy.on_exit),
+            "stop": {
+                "signal": policy.stop.signal.to_string(),
+                "grace_ms": policy.stop.grace.map(millis),
+                "scope": scope(policy.stop.scope),
+            },
+            "preset": process.preset,
+            "signals": signals,
+            "cwd": process.cwd,
+            "user": process.user.as_ref().map(|user| json!({
+                "uid": user.uid, "gid": user.gid, "groups": user.groups, "name": user.name,
+            })),
+            "umask": process.umask.map(|mask| format!("{mask:04o}")),
+            "env": process.env.keys().collect::<Vec<_>>(),
+            "env_inherit": match &process.env_inherit {
+                EnvInherit::All => json!(true),
+                EnvInherit::None => json!(false),
+                EnvInherit::Only(names) => json!(names),
+            },
+            "stdin": match process.stdin { Stdin::Null => "null", Stdin::Inherit => "inherit" },
+            "format": process.format.to_string(),
+        })
+    };
+    json!({
+        "config": plan.source.to_string(),
+        "platform": plan.run.platform.to_string(),
+        "drain_delay_ms": millis(plan.run.drain_delay),
+        "stop_budget_ms": millis(plan.run.stop_budget),
+        "success_codes": plan.run.success_codes,
+        "health": {
+            "listen": plan.health.listen.map(|address| address.to_string()),
+            "explicit": plan.health.explicit,
+            "token": plan.health.token.is_some(),
+            "details": if plan.health.public_details { "public" } else { "token" },
+        },
+        "logs": {
+            "format": plan.logs.format.to_string(),
+            "max_line": plan.logs.max_line,
+            "blocked_ms": millis(plan.logs.blocked),
+        },
+        "processes": graph::start_order(plan).into_iter().map(process).collect::<Vec<_>>(),
+        "warnings": plan.warnings,
+    })
+}
+
+fn health(health: &Health) -> String {
+    let Some(address) = health.listen else {
+        return "off".to_owned();
+    };
+    let whence = if health.explicit { "" } else { " (default)" };
+    let details = match (health.public_details, &health.token) {
+        (true, _) => "details for everyone",
+        (false, Some(_)) => "details with the token",
+        (false, None) => "no details: no token is set",
+    };
+    format!("{address}{whence}, {details}")
+}
+
+fn role(plan: &Plan, id: ProcessId) -> &'static str {
+    match plan.processes[id.0].policy.kind {
+        Kind::Task => "task",
+        Kind::Service if id == plan.main => "main service",
+        Kind::Service => "sidecar",
+    }
+}
+
+/// What there is to say about a process; lines that only name a default of everyone are left out.
+fn details(plan: &Plan, process: &Process) -> Vec<(&'static str, String)> {
+    let policy = &process.policy;
+    let mut lines = vec![("command", process.command.to_string())];
+    if !policy.after.is_empty() {
+        let names: Vec<&str> = policy
+            .after
+            .iter()
+            .map(|id| plan.processes[id.0].name.as_str())
+            .collect();
+        lines.push(("after", names.join(", ")));
+    }
+    let ready = match (&process.ready, policy.kind) {
+        (Some(ready), _) => {
+            let within = policy.ready_within.map(units::show).unwrap_or_default();
+            format!("{}, within {within}", ready.probe)
+        }
+        (None, Kind::Task) => "once it has succeeded".to_owned(),
+        (None, Kind::Service) => "once started".to_owned(),
+    };
+    lines.push(("ready", ready));
+    let mut again = restart(policy.restart).to_owned();
+    if policy.restart != Restart::Never {
+        let (backoff, show) = (&policy.backoff, units::show);
+        let (min, max, within) = (show(backoff.min), show(backoff.max), show(backoff.within));
+        let _ = write!(
+            again,
+            ", {min} to {max} apart, at most {} within {within}",
+            backoff.restarts
+        );
+    }
+    let _ = write!(again, "; then {}", on_exit(policy.on_exit));
+    lines.push(("restart", again));
+    let grace = policy
+        .stop
+        .grace
+        .map_or_else(|| "what the stop_budget leaves".to_owned(), units::show);
+    let preset = process
+        .preset
+        .map(|name| format!(" (preset {name})"))
+        .unwrap_or_default();
+    let (signal, scope) = (policy.stop.signal, scope(policy.stop.scope));
+    lines.push(("stop", format!("{signal}{preset} to the {scope}, grace {grace}")));
+    if !policy.signals.is_empty() {
+        let pair = |(from, to): &(_, _)| {
+            if from == to {
+                format!("{from}")
+            } else {
+                format!("{from} as {to}")
+            }
+        };
+        lines.push((
+            "signals",
+            policy.signals.iter().map(pair).collect::<Vec<_>>().join(", "),
+        ));
+    }
+    if let Some(user) = &process.user {
+        let name = user
+            .name
+            .as_ref()
+            .map(|name| format!(" ({name})"))
+            .unwrap_or_default();
+        lines.push((
+            "user",
+            format!("{}:{}{name}, groups {:?}", user.uid, user.gid, user.groups),
+        ));
+    }
+    if let Some(dir) = &process.cwd {
+        lines.push(("cwd", dir.display().to_string()));
+    }
+    if !process.env.is_empty() {
+        let names: Vec<&str> = process.env.keys().map(String::as_str).collect();
+        lines.push(("env", names.join(", ")));
+    }
+    if process.format != plan.logs.format {
+        lines.push(("logs", process.format.to_string()));
+    }
+    lines
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Service => "service",
+        Kind::Task => "task",
+    }
+}
+
+fn restart(restart: Restart) -> &'static str {
+    match restart {
+        Restart::Always => "always",
+        Restart::OnFailure => "on-failure",
+        Restart::Never => "never",
+    }
+}
+
+fn on_exit(on_exit: OnExit) -> &'static str {
+    match on_exit {
+        OnExit::Shutdown => "shutdown",
+        OnExit::Ignore => "ignore",
+    }
+}
+
+fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Process => "process",
+        Scope::Group => "group",
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::File(path) => path.display().fmt(f),
+            Source::Inline => f.write_str("RUNMATE_CONFIG_INLINE"),
+            Source::CommandLine => f.write_str("none, only the command line"),
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogFormat::Json => "json",
+            LogFormat::Text => "text",
+            LogFormat::Raw => "raw",
+            LogFormat::Inherit => "inherit",
+        })
+    }
+}
+
+impl fmt::Display for Command {
+    /// Words with anything but plain characters in quotes, so that their ends are seen.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let argv = match self {
+            Command::Argv(argv) => argv,
+            Command::Shell(text) => return write!(f, "/bin/sh -c {text:?}"),
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+        for (place, word) in argv.iter().enumerate() {
+            let space = if place == 0 { "" } else { " " };
+            if !word.is_empty() && word.chars().all(plain) {
+                write!(f, "{space}{word}")?;
+            } else {
+                write!(f, "{space}{word:?}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Probe::Http(target) => write!(f, "http://{}{}", target.host, target.path),
+            Probe::Tcp(address) => write!(f, "tcp {address}"),
+            Probe::Exec(command) => write!(f, "exec {command}"),
+            Probe::Log(regex) => write!(f, "a line that matches {:?}", regex.as_str()),
+            Probe::Fd(fd) => write!(f, "a newline on file descriptor {fd}"),
+        }
+    }
+}
