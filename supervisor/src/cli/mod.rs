@@ -1,31 +1,51 @@
-//! The command line.
+//! The command line: one file per command.
 
+mod check;
+mod probe;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use crate::run;
-use crate::run::exit::code;
+use crate::run::{self, exit_code};
 
-/// What the help begins with.
 const ABOUT: &str =
     "The running mate of a single-container app: PID 1, sidecars, an orderly stop, JSON logs, true health.";
 
-/// What the help ends with.
-const EXAMPLES: &str = "\
-In a Dockerfile:
+const AFTER_HELP: &str = "\
+In a Dockerfile, this is all:
   ENTRYPOINT [\"runmate\", \"run\", \"--\"]
   CMD [\"node\", \"server.js\"]
 
-The config is the first of: -c FILE, $RUNMATE_CONFIG (a path), $RUNMATE_CONFIG_INLINE (TOML text),
-./runmate.toml, /etc/runmate/runmate.toml. None is needed to run one command.
+The config is the first of -c FILE, $RUNMATE_CONFIG (a path), $RUNMATE_CONFIG_INLINE (TOML text),
+./runmate.toml and /etc/runmate/runmate.toml. One command alone needs none.
 
-Exit codes of run: the main process's own; 128+n if signal n ended it; 127 or 126 if it cannot be
-executed; 64 usage; 78 config; 70 internal. The last line on stdout (\"event\":\"exit\") says why.";
+`runmate` alone means `runmate run`.";
+
+const AFTER_RUN_HELP: &str = "\
+Signals: SIGTERM, SIGINT and SIGQUIT start the drain; the second one signals every process at once,
+the third kills. HUP, USR1, USR2 and WINCH go to the main process, others as `signals` says.
+
+Exit codes: the main process's own; 128+n if signal n ended it; 127 not found, 126 not executable;
+64 usage, 78 config, 70 internal. The last line on stdout (\"event\":\"exit\") says why.
+
+Config, smallest:
+  [process.app]
+  command = [\"gunicorn\", \"-b\", \"127.0.0.1:8000\", \"app:app\"]
+  ready   = { http = \"http://127.0.0.1:8000/up\" }
+
+  [process.nginx]
+  command = [\"nginx\", \"-g\", \"daemon off;\"]
+  after   = [\"app\"]";
+
+/// What an ENTRYPOINT without `run` comes to.
+const ENTRYPOINT: &str = "ENTRYPOINT [\"runmate\", \"run\", \"--\"]";
 
 #[derive(Parser)]
-#[command(name = "runmate", version, about = ABOUT, after_help = EXAMPLES)]
+#[command(name = "runmate", version, about = ABOUT, after_help = AFTER_HELP)]
 struct Arguments {
     #[command(subcommand)]
     word: Option<Word>,
@@ -33,32 +53,96 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Word {
-    /// Start the app beside its sidecars and stay with them until the end.
+    /// Start the app beside its sidecars and stay with them until the end
+    #[command(after_help = AFTER_RUN_HELP)]
     Run {
-        /// The config file.
+        /// The config file
         #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// What the main process runs, instead of its configured command.
-        #[arg(last = true, value_name = "COMMAND")]
+        /// What the main process runs instead of its configured command
+        #[arg(value_name = "COMMAND", trailing_var_arg = true)]
         command: Vec<String>,
+    },
+    /// Validate the config, commands, users and ports, and show what would be run
+    Check {
+        /// The config file
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Print JSON instead of text
+        #[arg(long)]
+        json: bool,
+        /// What the main process would run instead of its configured command
+        #[arg(value_name = "COMMAND", trailing_var_arg = true)]
+        command: Vec<String>,
+    },
+    /// Ask the health endpoints, for a container HEALTHCHECK: exit 0 if healthy, 1 if not
+    Probe {
+        /// The config file, for the port
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// What to GET; default: /healthz on loopback at the configured port
+        #[arg(value_name = "URL")]
+        url: Option<String>,
     },
 }
 
 /// Runs the program; returns its exit code.
 pub fn main() -> i32 {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { code::USAGE } else { 0 };
-        }
-    };
-    let word = arguments.word.unwrap_or(Word::Run {
-        config: None,
-        command: Vec::new(),
-    });
-    let _ = Duration::ZERO;
-    match word {
-        Word::Run { config, command } => run::run(&run::Options { config, command }),
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let runs = arguments.get(1).is_none_or(|word| word == "run");
+    match Arguments::try_parse_from(&arguments) {
+        Ok(arguments) => match arguments.word {
+            None => run::run(&run::Options::default()),
+            Some(Word::Run { config, command }) => run::run(&run::Options { config, command }),
+            Some(Word::Check {
+                config,
+                json,
+                command,
+            }) => check::check(config.as_deref(), command, json),
+            Some(Word::Probe { config, url }) => probe::probe(config.as_deref(), url.as_deref()),
+        },
+        Err(error) => refuse(&error, runs),
     }
 }
+
+fn refuse(error: &clap::Error, runs: bool) -> i32 {
+    if !error.use_stderr() {
+        // --help or --version.
+        let _ = error.print();
+        return 0;
+    }
+    if runs {
+        // Where the platform shows only stdout, and only JSON of it, this is the one place to see it.
+        let text = error.to_string();
+        let first = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned();
+        run::refuse_usage(&format!("{first}; write {ENTRYPOINT} or see runmate run --help"));
+        return exit_code::USAGE;
+    }
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let word = std::env::args().nth(1).unwrap_or_default();
+        let later = ["migrate", "exec"].contains(&word.as_str());
+        if later {
+            eprintln!("runmate: `{word}` is not yet supported in this version");
+        } else {
+            eprintln!("runmate: `{word}` is not a command of runmate; to run a program, write\n{ENTRYPOINT}");
+        }
+        return exit_code::USAGE;
+    }
+    let _ = error.print();
+    exit_code::USAGE
+}
+
+/// The environment as the config sees it: what is not UTF-8 can be inherited, not referred to.
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// How long a `probe` may take in all.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);

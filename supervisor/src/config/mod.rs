@@ -58,6 +58,33 @@ pub struct Inputs<'a> {
     pub cwd: &'a Path,
 }
 
+impl<'a> Inputs<'a> {
+    /// The real places.
+    pub fn of_this_container(
+        file: Option<&'a Path>,
+        command: Vec<String>,
+        env: &'a BTreeMap<String, String>,
+    ) -> Self {
+        Inputs {
+            file,
+            command,
+            env,
+            root: Path::new("/"),
+            cwd: Path::new("."),
+        }
+    }
+}
+
+impl HttpTarget {
+    /// Reads a URL such as `http://127.0.0.1:8000/up`.
+    ///
+    /// # Errors
+    /// If it is no plain-http URL with a literal address; the text says what to write instead.
+    pub fn parse(url: &str) -> Result<HttpTarget, String> {
+        address::http(url)
+    }
+}
+
 /// What to do when there is neither a config nor a command.
 const NOTHING_TO_RUN: &str = "there is nothing to run: no config and no COMMAND; write in the Dockerfile
     ENTRYPOINT [\"runmate\", \"run\", \"--\"]

@@ -20,4 +20,3 @@ pub use event::{Level, Line};
 pub use format::{Formatter, Origin};
 pub use sink::{Sink, SinkOptions};
 pub use stream::{Scratch, Stream, Watch};
-pub(crate) use time::rfc3339_micros;

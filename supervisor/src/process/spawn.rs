@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use super::sys;
 use crate::config::User;
+use crate::lookup;
 use crate::machine::Pid;
 use crate::signal::Signal;
 
@@ -79,10 +80,18 @@ pub struct SpawnError {
 }
 
 impl SpawnError {
-    /// The whole reason, in words: "cannot …: No such file …".
+    /// The whole reason, in words.
     pub fn explain(&self, spec: &Spec) -> String {
-        let program = spec.argv[0].to_string_lossy();
-        format!("cannot {} ({program}): {}", self.step, self.error)
+        if self.step != Step::Exec.describe() {
+            return format!("cannot {}: {}", self.step, self.error);
+        }
+        // "No such file" may mean the program, its interpreter or its loader: find out which.
+        let path = spec
+            .env
+            .iter()
+            .find(|(key, _)| key == "PATH")
+            .and_then(|(_, value)| value.to_str());
+        lookup::why_not(&spec.argv[0].to_string_lossy(), path, spec.cwd.as_deref())
     }
 
     /// The exit code by the shell's convention: 127 not found, 126 anything else.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -209,13 +209,11 @@ fn load(options: &Options, inherited: &Inherited) -> Result<config::Plan, config
         .iter()
         .filter_map(|(key, value)| Some((text(key)?, text(value)?)))
         .collect();
-    config::load(&Inputs {
-        file: options.config.as_deref(),
-        command: options.command.clone(),
-        env: &env,
-        root: Path::new("/"),
-        cwd: Path::new("."),
-    })
+    config::load(&Inputs::of_this_container(
+        options.config.as_deref(),
+        options.command.clone(),
+        &env,
+    ))
 }
 
 fn start_sink(options: SinkOptions) -> io::Result<Sink> {

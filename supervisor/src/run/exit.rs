@@ -26,7 +26,12 @@ pub(super) fn line(code: i32, cause: &str, why: &str, uptime: Duration) -> Line 
 }
 
 /// Writes the last line without the log writer, for the cases in which there is none.
-pub(crate) fn write_directly(code: i32, cause: &str, why: &str, uptime: Duration) {
+pub(super) fn write_directly(code: i32, cause: &str, why: &str, uptime: Duration) {
     let text = line(code, cause, why, uptime).to_json();
     sys::write_all(libc::STDOUT_FILENO, text.as_bytes());
+}
+
+/// The last line of a `run` whose command line is wrong.
+pub(crate) fn refuse_usage(why: &str) {
+    write_directly(code::USAGE, "usage", why, Duration::ZERO);
 }

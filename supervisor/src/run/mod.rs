@@ -2,7 +2,7 @@
 
 mod boot;
 mod environment;
-pub(crate) mod exit;
+mod exit;
 mod health;
 mod log;
 mod ports;
@@ -11,3 +11,5 @@ mod signals;
 mod supervisor;
 
 pub use boot::{Options, run};
+pub use exit::code as exit_code;
+pub(crate) use exit::refuse_usage;
