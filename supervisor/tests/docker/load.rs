@@ -133,14 +133,16 @@ async fn client(shared: Arc<Shared>, kind: Kind) -> Tally {
         // A connection whose end has been seen is no longer used, as any client does it.
         let (mut stream, carried) = match open.take().filter(|(stream, _)| is_open(stream)) {
             Some(open) => open,
-            None => match connect(shared.target).await {
+            None => match connect(&shared).await {
                 Ok(stream) => (stream, 0),
                 Err(_) if shared.stopping.load(Ordering::SeqCst) => {
                     tally.refused += 1;
                     return tally;
                 }
                 Err(error) => {
-                    tally.failures.push(format!("{}: not connected before the stop: {error}", kind.name));
+                    tally
+                        .failures
+                        .push(format!("{}: not connected before the stop: {error}", kind.name));
                     return tally;
                 }
             },
@@ -169,7 +171,9 @@ async fn client(shared: Arc<Shared>, kind: Kind) -> Tally {
                 if late { "after" } else { "before" },
                 sent.elapsed().as_secs_f64(),
             )),
-            Err(_) => tally.failures.push(format!("{} id={id}: no answer within {PATIENCE:?}", kind.name)),
+            Err(_) => tally
+                .failures
+                .push(format!("{} id={id}: no answer within {PATIENCE:?}", kind.name)),
         }
         if !kind.pause.is_zero() {
             tokio::time::sleep(kind.pause).await;
@@ -181,8 +185,11 @@ fn is_open(stream: &TcpStream) -> bool {
     matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-async fn connect(target: SocketAddr) -> io::Result<TcpStream> {
-    let stream = timeout(Duration::from_secs(5), TcpStream::connect(target))
+async fn connect(shared: &Shared) -> io::Result<TcpStream> {
+    // Once the door is closed nobody answers, and the kernel would go on knocking for two minutes.
+    let stopping = shared.stopping.load(Ordering::SeqCst);
+    let patience = Duration::from_millis(if stopping { 1500 } else { 5000 });
+    let stream = timeout(patience, TcpStream::connect(shared.target))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     stream.set_nodelay(true)?;
@@ -194,7 +201,9 @@ async fn exchange(stream: &mut TcpStream, kind: &Kind, id: u64) -> Result<bool, 
     let path = kind.path;
     let connection = if kind.keep_alive { "keep-alive" } else { "close" };
     let mut request = match kind.body {
-        None => format!("GET {path}&id={id} HTTP/1.1\r\nHost: example.com\r\nConnection: {connection}\r\n\r\n"),
+        None => {
+            format!("GET {path}&id={id} HTTP/1.1\r\nHost: example.com\r\nConnection: {connection}\r\n\r\n")
+        }
         Some(length) => format!(
             "POST {path}&id={id} HTTP/1.1\r\nHost: example.com\r\nConnection: {connection}\r\n\
              Content-Length: {length}\r\n\r\n"
@@ -219,12 +228,18 @@ async fn exchange(stream: &mut TcpStream, kind: &Kind, id: u64) -> Result<bool, 
     let seen = head.len() + body.len();
     let broken = |why: String| Broken { seen, why };
     if !head.starts_with("HTTP/1.1 200 ") {
-        return Err(broken(format!("answered {:?}", head.lines().next().unwrap_or_default())));
+        return Err(broken(format!(
+            "answered {:?}",
+            head.lines().next().unwrap_or_default()
+        )));
     }
     if let Some(length) = kind.body
         && body != format!("{length}\n").as_bytes()
     {
-        return Err(broken(format!("wrong body: {:?}", String::from_utf8_lossy(&body))));
+        return Err(broken(format!(
+            "wrong body: {:?}",
+            String::from_utf8_lossy(&body)
+        )));
     }
     Ok(!head.to_ascii_lowercase().contains("\r\nconnection: close"))
 }
@@ -240,10 +255,14 @@ async fn read_answer(stream: &mut TcpStream) -> Result<(String, Vec<u8>), Broken
             let head = String::from_utf8_lossy(&bytes[..end + 2]).into_owned();
             let length = head.lines().find_map(|line| {
                 let (name, value) = line.split_once(':')?;
-                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+                name.eq_ignore_ascii_case("content-length")
+                    .then(|| value.trim().parse::<usize>().ok())?
             });
             let Some(length) = length else {
-                return Err(Broken { seen: bytes.len(), why: format!("no Content-Length in {head:?}") });
+                return Err(Broken {
+                    seen: bytes.len(),
+                    why: format!("no Content-Length in {head:?}"),
+                });
             };
             wanted = Some((head, end + 4, length));
         }
@@ -253,9 +272,19 @@ async fn read_answer(stream: &mut TcpStream) -> Result<(String, Vec<u8>), Broken
             return Ok((head.clone(), bytes[*start..start + length].to_vec()));
         }
         match stream.read_buf(&mut bytes).await {
-            Ok(0) => return Err(Broken { seen: bytes.len(), why: "closed".into() }),
+            Ok(0) => {
+                return Err(Broken {
+                    seen: bytes.len(),
+                    why: "closed".into(),
+                });
+            }
             Ok(_) => {}
-            Err(error) => return Err(Broken { seen: bytes.len(), why: error.to_string() }),
+            Err(error) => {
+                return Err(Broken {
+                    seen: bytes.len(),
+                    why: error.to_string(),
+                });
+            }
         }
     }
 }
