@@ -122,6 +122,18 @@ fn stop_under_load(round: usize) -> (Tally, Duration) {
     (tally, took)
 }
 
+/// Polls until a condition holds, and lets the clients work in between.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(
+            Instant::now() < deadline,
+            "waited {PATIENCE:?} in vain until {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// The server may close an idle connection and never read what was just being sent on it. It may not
 /// read it, act on it and then close: so none of these requests may be in nginx's access log.
 fn never_read(container: &Container, raced: &[u64]) {
@@ -152,7 +164,7 @@ fn a_request_longer_than_the_budget_is_cut_off_in_time() {
     let (tally, took) = runtime.block_on(async {
         let load = Load::start(target, &[kind("endless", 1, "/slow?seconds=25")]);
         // nginx has it when gunicorn has a connection of nginx's.
-        container.until("gunicorn has the request", |c| c.shell(CONNECTED) == "1\n");
+        until("gunicorn has the request", || container.shell(CONNECTED) == "1\n").await;
         load.stop_begins();
         let stopper = container.stopper();
         let stop = tokio::task::spawn_blocking(stopper);

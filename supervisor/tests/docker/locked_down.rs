@@ -36,12 +36,18 @@ fn dev_stdout_can_be_opened_by_an_ordinary_user() {
     assert!(container.said("opened"));
 }
 
+/// The only program in a scratch image is runmate, so it is the main process too.
+fn probing(restart: &str) -> String {
+    format!(
+        "RUNMATE_CONFIG_INLINE=[process.app]\n\
+         command = [\"/runmate\", \"probe\", \"http://127.0.0.1:9180/livez\"]\n{restart}"
+    )
+}
+
 #[test]
 fn it_runs_from_scratch_with_nothing_but_itself() {
-    // The only program in the image is runmate, so it is the main process too: an outer one that
-    // supervises an inner one, which is no PID 1, finds no command and says so.
-    let options = [LOCKED, &["-e", "RUNMATE_CONFIG_INLINE=[process.app]\ncommand = [\"/runmate\", \"probe\", \"http://127.0.0.1:9180/livez\"]\n"]].concat();
-    let container = Container::run(Images::scratch(), &options, &[]);
+    let config = probing("");
+    let container = Container::run(Images::scratch(), &[LOCKED, &["-e", &config]].concat(), &[]);
     assert_eq!(
         container.wait(),
         0,
@@ -52,24 +58,27 @@ fn it_runs_from_scratch_with_nothing_but_itself() {
 
 #[test]
 fn probe_answers_in_a_scratch_image() {
-    // A supervisor as the app of a supervisor: the inner one stays until it is told to stop.
-    let config = "RUNMATE_CONFIG_INLINE=[process.app]\n\
-                  command = [\"/runmate\", \"run\", \"-c\", \"/dev/null\", \"--\", \"/runmate\", \"probe\"]\n\
-                  restart = \"always\"\n";
-    let options = [LOCKED, &["-e", config]].concat();
-    let container = Container::run(Images::scratch(), &options, &[]);
+    let backoff = "restart = \"always\"\nbackoff = { min = \"200ms\", max = \"200ms\", restarts = 10000 }\n";
+    let config = probing(backoff);
+    let container = Container::run(Images::scratch(), &[LOCKED, &["-e", &config]].concat(), &[]);
     container.until("probe succeeds", |c| {
-        c.exec(&["/runmate", "probe", "http://127.0.0.1:9180/livez"])
-            .status
-            .success()
+        probe(c, "http://127.0.0.1:9180/livez") == Some(0)
     });
-    let wrong_port = container.exec(&["/runmate", "probe", "http://127.0.0.1:9/livez"]);
     assert_eq!(
-        wrong_port.status.code(),
+        probe(&container, "http://127.0.0.1:9/livez"),
         Some(1),
-        "{}",
-        String::from_utf8_lossy(&wrong_port.stdout)
+        "nothing listens there"
+    );
+    assert_eq!(
+        probe(&container, "http://127.0.0.1:9180/nowhere"),
+        Some(1),
+        "404 is not well"
     );
     container.stop();
     container.exit_line();
+}
+
+/// The exit code of a HEALTHCHECK command.
+fn probe(container: &Container, url: &str) -> Option<i32> {
+    container.exec(&["/runmate", "probe", url]).status.code()
 }
