@@ -106,7 +106,7 @@ fn remove_leftovers() {
     }
     for image in listed(&["images", "runmate-test-*", "--format", "{{.Repository}}:{{.Tag}}"]) {
         if !alive(image.rsplit(':').next()) {
-            raw_docker(&["rmi", "--no-prune", &image]);
+            raw_docker(&["rmi", &image]);
         }
     }
 }
@@ -152,18 +152,22 @@ impl Images {
             let context = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/nginx-gunicorn");
             let runmate = format!("RUNMATE={}", Images::scratch());
             let base = format!("BASE={DEBIAN}");
-            build(
-                "example",
-                &context,
-                &["--build-arg", &runmate, "--build-arg", &base],
-            )
+            let args = ["--build-arg", &runmate, "--build-arg", &base];
+            // The stage with the packages is kept, as Debian's image is: nothing in it is runmate's, and
+            // the next run need not install them again.
+            let system = ["--target", "system", "-t", "runmate-test/nginx-gunicorn-system"];
+            build_as(&context, &[&args[..], &system].concat());
+            build("example", &context, &args)
         })
     }
 }
 
 fn binary() -> PathBuf {
-    let path =
-        std::env::var_os("RUNMATE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_runmate").into(), PathBuf::from);
+    // A relative path is meant from the workspace's root, where make and cargo are called; cargo runs
+    // tests in the package's.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let path = std::env::var_os("RUNMATE_BIN")
+        .map_or_else(|| env!("CARGO_BIN_EXE_runmate").into(), |path| root.join(path));
     assert!(
         path.is_file(),
         "RUNMATE_BIN={} is no file: build it first",
@@ -174,7 +178,6 @@ fn binary() -> PathBuf {
 
 #[track_caller]
 fn build(what: &str, context: &Path, options: &[&str]) -> String {
-    require_docker();
     static AT_EXIT: Once = Once::new();
     AT_EXIT.call_once(|| {
         // SAFETY: the function takes nothing, returns nothing and does not unwind into C: it only runs
@@ -182,20 +185,21 @@ fn build(what: &str, context: &Path, options: &[&str]) -> String {
         unsafe { libc::atexit(remove_images) };
     });
     let image = image_name(what);
-    // The host's network: a package mirror that this machine reaches, the build reaches too.
-    let mut args = vec!["build", "--network", "host", "--force-rm", "-t", &image];
-    args.extend(options);
-    let context = context.to_string_lossy();
-    args.push(&context);
-    docker(&args);
+    build_as(context, &[options, &["-t", &image]].concat());
     image
 }
 
-/// libtest drops no statics. `--no-prune`: the layers stay as the builder's cache, so that the next run
-/// installs no packages.
+#[track_caller]
+fn build_as(context: &Path, options: &[&str]) {
+    // The host's network: a package mirror that this machine reaches, the build reaches too.
+    let args = ["build", "--network", "host", "--force-rm"];
+    docker(&[&args[..], options, &[&context.to_string_lossy()]].concat());
+}
+
+/// libtest drops no statics.
 extern "C" fn remove_images() {
     for what in ["example", "debian", "scratch"] {
-        let _ = std::panic::catch_unwind(|| raw_docker(&["rmi", "--no-prune", &image_name(what)]));
+        let _ = std::panic::catch_unwind(|| raw_docker(&["rmi", &image_name(what)]));
     }
 }
 
