@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::app;
 use crate::docker::{Container, PATIENCE};
 use crate::load::{Kind, Load, Tally};
@@ -118,7 +120,8 @@ fn stop_under_load(round: usize) -> (Tally, Duration) {
         "round {round}: gunicorn, the main process, ends with 0 when told"
     );
     assert!(took <= LONGEST_STOP, "round {round}: the stop took {took:?}");
-    never_read(&container, &tally.raced);
+    check_access_log(&container, &tally, round);
+    container.exit_line();
     (tally, took)
 }
 
@@ -134,23 +137,25 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// The server may close an idle connection and never read what was just being sent on it. It may not
-/// read it, act on it and then close: so none of these requests may be in nginx's access log.
-fn never_read(container: &Container, raced: &[u64]) {
-    if raced.is_empty() {
-        return;
-    }
-    let raced: HashSet<u64> = raced.iter().copied().collect();
-    for line in container.log() {
-        let id = line["message"].as_str().and_then(|message| {
-            let (_, rest) = message.split_once("&id=")?;
-            rest.split(' ').next()?.parse().ok()
-        });
-        assert!(
-            !id.is_some_and(|id| raced.contains(&id)),
-            "read, and not answered: {line}"
-        );
-    }
+/// nginx's access log has a line for every answer: none is lost on its way through runmate, not even at
+/// the very end. And it has none for a raced request: the server may close an idle connection and never
+/// read what was just being sent on it, but it may not read it, act on it and then close.
+fn check_access_log(container: &Container, tally: &Tally, round: usize) {
+    let id = |line: &Value| -> Option<u64> {
+        let (_, rest) = line["message"].as_str()?.split_once("&id=")?;
+        rest.split(' ').next()?.parse().ok()
+    };
+    let read: HashSet<u64> = container.log().iter().filter_map(id).collect();
+    let unanswered: Vec<_> = tally.raced.iter().filter(|id| read.contains(id)).collect();
+    assert!(
+        unanswered.is_empty(),
+        "round {round}: read, and not answered: {unanswered:?}"
+    );
+    assert_eq!(
+        read.len() as u64,
+        tally.answered,
+        "round {round}: a line for each answer"
+    );
 }
 
 #[test]
