@@ -108,3 +108,19 @@ fn a_config_error_is_78_and_a_json_line() {
         "the wrong key is named: {log:?}"
     );
 }
+
+#[test]
+fn a_stop_while_a_task_still_runs_is_143() {
+    let config = "RUNMATE_CONFIG_INLINE=[process.prepare]\nkind = \"task\"\ncommand = \"echo preparing; sleep 1000\"\n\
+                  [process.app]\ncommand = [\"echo\", \"never\"]\nafter = [\"prepare\"]\n";
+    let container = Container::run(Images::debian(), &["-e", config], &[]);
+    container.until_said("preparing");
+    let took = container.stop();
+    assert_eq!(container.exit_code(), 143);
+    assert!(
+        took < Duration::from_secs(3),
+        "nothing holds it up, the stop took {took:?}"
+    );
+    assert!(!container.said("never"), "the app must not start any more");
+    container.exit_line();
+}

@@ -28,10 +28,14 @@ fn sleepers(container: &Container) -> usize {
         .count()
 }
 
+/// A main process that has left a daemon behind in a session of its own.
+fn with_daemon(trap: &str) -> String {
+    format!("setsid sh -c \"{trap}; echo daemon up; while :; do sleep 0.05; done\" & exec sleep 1000")
+}
+
 #[test]
 fn a_daemon_in_its_own_session_is_asked_to_end_too() {
-    let daemon = "trap 'echo daemon told; exit 0' TERM; echo daemon up; while :; do sleep 0.05; done";
-    let script = format!("setsid sh -c \"{daemon}\" & exec sleep 1000");
+    let script = with_daemon("trap 'echo daemon told; exit 0' TERM");
     let container = Container::run(Images::debian(), &[], &["sh", "-c", &script]);
     container.until_said("daemon up");
     let took = container.stop();
@@ -46,8 +50,7 @@ fn a_daemon_in_its_own_session_is_asked_to_end_too() {
 
 #[test]
 fn a_daemon_that_will_not_end_is_killed_within_the_budget() {
-    let daemon = "trap '' TERM; echo daemon up; while :; do sleep 0.05; done";
-    let script = format!("setsid sh -c \"{daemon}\" & exec sleep 1000");
+    let script = with_daemon("trap '' TERM");
     let container = Container::run(Images::debian(), &[], &["sh", "-c", &script]);
     container.until_said("daemon up");
     let took = container.stop();
@@ -57,5 +60,20 @@ fn a_daemon_that_will_not_end_is_killed_within_the_budget() {
         "main's own code, though the daemon was killed"
     );
     assert!(took < Duration::from_millis(9800), "the stop took {took:?}");
+    container.exit_line();
+}
+
+#[test]
+fn below_another_init_it_adopts_orphans_all_the_same() {
+    let script = with_daemon("trap 'echo daemon told; exit 0' TERM");
+    let container = Container::run(Images::debian(), &["--init"], &["sh", "-c", &script]);
+    container.until_said("daemon up");
+    assert!(
+        container.log().iter().any(|line| line["event"] == "not_pid_1"),
+        "it says that it is not PID 1"
+    );
+    container.stop();
+    assert_eq!(container.exit_code(), 143);
+    assert!(container.said("daemon told"), "the daemon got no SIGTERM");
     container.exit_line();
 }
