@@ -6,7 +6,8 @@
 # Set these to run less or more: `make test SETUP=: CONTAINER_TESTS=:` is Rust alone.
 SETUP           ?= scripts/setup-tests.sh
 TEST_FLAGS      ?=
-CONTAINER_TESTS ?= cargo test --locked -p runmate --test docker -- --test-threads=1
+CONTAINER_TESTS ?= RUNMATE_BIN=$(TARGET_DIR)/$(HOST)/release/runmate \
+                   cargo test --locked -p runmate --test docker -- --test-threads=1
 
 # The target is named, so that the place of the binaries is known.
 HOST       = $(shell rustc -vV | sed -n 's/^host: //p')

@@ -337,7 +337,11 @@ impl Supervisor {
                 .with("name", plan.name.as_str())
                 .with("code", error.exit_code());
                 self.sink.line(&line);
-                return Event::SpawnFailed(process, error.exit_code());
+                return Event::SpawnFailed {
+                    process,
+                    code: error.exit_code(),
+                    temporary: error.is_temporary(),
+                };
             }
         };
         let line = Line::new(Level::Info, "started", format!("{} started", plan.name))
