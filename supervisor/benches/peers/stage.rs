@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::{Result, os};
 
-/// The longest wait for anything. supervisord needs more than a second for its start and its end.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// The longest wait for anything. Making 20,000 orphans takes long where nobody reaps them.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// A directory and a pipe.
 pub struct Stage {
