@@ -3,9 +3,11 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo check audit test bench dist
 
-# Set these to run less or more: `make test SETUP=: CONTAINER_TESTS=:` is Rust alone.
+# Set these to run less or more: `make test SETUP=: CONTAINER_TESTS=:` is Rust alone, and
+# `make bench BENCH_FLAGS=--write` renews docs/benchmarks.md.
 SETUP           ?= scripts/setup-tests.sh
 TEST_FLAGS      ?=
+BENCH_FLAGS     ?=
 CONTAINER_TESTS ?= RUNMATE_BIN=$(TARGET_DIR)/$(HOST)/release/runmate \
                    cargo test --locked -p runmate --test docker -- --test-threads=1
 
@@ -36,8 +38,7 @@ test: ## All tests, those in containers included
 
 bench: ## The benchmarks, side by side with other supervisors
 	$(SETUP) bench
-	$(RELEASE)
-	cargo bench --locked -p runmate
+	cargo bench --locked -p runmate --bench peers -- $(BENCH_FLAGS)
 
 dist: ## The release binary, one static file, in dist/runmate
 	$(RELEASE)
