@@ -51,10 +51,18 @@ cat >&2 <<END
 
 END
 
-# Ctrl-C reaches everyone in the foreground, this script too; it has to wait for the end of the drain.
-trap : INT TERM
+# Ctrl-C reaches runmate by itself, since it is in the foreground too; a SIGTERM to this script has to be
+# passed on. Either way the script waits for the end of the drain: a signal only interrupts `wait`.
 cd "$dir"
+PATH="$bin:$PATH" runmate run -c "$root/examples/quickstart/runmate.toml" &
+child=$!
+trap : INT
+trap 'kill -TERM "$child"' TERM
 code=0
-PATH="$bin:$PATH" runmate run -c "$root/examples/quickstart/runmate.toml" || code=$?
+wait "$child" || code=$?
+while kill -0 "$child" 2>/dev/null; do
+    code=0
+    wait "$child" || code=$?
+done
 echo "demo: runmate ended with exit code $code" >&2
 exit "$code"

@@ -10,7 +10,7 @@
 //! | `/livez` | does the event loop turn? | always | never |
 //! | `/healthz` | should the platform keep this container? | healthy | not healthy, or draining |
 //! | `/readyz` | should it get traffic? | ready | not ready, or draining |
-//! | `/health` | what is the matter? | pass and warn | fail: as `/healthz` |
+//! | `/health` | what is the matter? | pass and warn | fail: as `/healthz`, unless it is being mended |
 //!
 //! They answer GET and HEAD, are never cached (`Cache-Control: no-store`) and never redirect, because
 //! several platforms count a redirect as healthy. `/health` follows

@@ -136,7 +136,7 @@ pub struct Component {
     pub pid: Option<i32>,
     /// How often it was restarted since the container started.
     pub restarts: u32,
-    /// How long its current process has been running; `None` when there is none.
+    /// How long its current process has been ready; `None` when it is not.
     pub uptime: Option<Duration>,
     /// Why, when the status is not [`Status::Pass`] (it is left out then).
     pub output: Option<String>,

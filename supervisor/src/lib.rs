@@ -11,6 +11,8 @@
 //! | [`run`] | the event loop that joins them |
 //! | [`cli`] | the command line |
 
+#![deny(clippy::disallowed_methods)]
+
 pub mod cli;
 pub mod config;
 pub mod lookup;

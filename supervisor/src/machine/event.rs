@@ -148,6 +148,8 @@ impl Cause {
 pub enum Report {
     /// A process became ready.
     Ready(ProcessId),
+    /// A task succeeded.
+    Done(ProcessId),
     /// All processes are ready or done: the boot is complete.
     Up,
     /// It was not ready in time and is being stopped.

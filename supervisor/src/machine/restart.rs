@@ -62,10 +62,10 @@ impl Machine {
         track.in_a_row = track.in_a_row.saturating_add(1).min(20);
         track.recent.push_back(now);
         track.restarts += 1;
-        Sequel::Again(self.jittered(full))
+        Sequel::Again(self.jittered(full).max(backoff.min))
     }
 
-    /// Three quarters of the delay to all of it, so that a fleet that fails together does not
+    /// Three quarters of the delay to all of it (but never below the minimum), so that a fleet that fails together does not
     /// come back together.
     fn jittered(&mut self, full: Duration) -> Duration {
         if self.jitter == 0 {

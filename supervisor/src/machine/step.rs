@@ -94,7 +94,7 @@ impl Machine {
         if self.policy(process).kind == Kind::Task && end.succeeded() && !failed_start {
             self.track(process).was_ready = true;
             self.track(process).state = State::Over;
-            out.push(Action::Report(Report::Ready(process)));
+            out.push(Action::Report(Report::Done(process)));
             if process == self.plan.main {
                 self.leave_or_follow(process, pid, group_alive);
                 self.begin_drain(now, Cause::MainEnded(end), out);
@@ -244,8 +244,8 @@ impl Machine {
         self.ask_to_stop(process, Body::Leader(pid), now, grace, true, out);
     }
 
-    /// Sends the stop signal and starts the grace. SIGCONT follows: a stopped process cannot act on
-    /// a signal before it is continued.
+    /// Sends the stop signal and starts the grace; without any grace, kills. SIGCONT follows the
+    /// signal: a stopped process cannot act on one before it is continued.
     pub(super) fn ask_to_stop(
         &mut self,
         process: ProcessId,
@@ -261,6 +261,9 @@ impl Machine {
             kill: Kill::At(now + grace),
             failed_start,
         };
+        if grace.is_zero() {
+            return self.kill(process, body, out);
+        }
         let target = match body {
             // With its leader gone, the group is all there is to address.
             Body::Group(pid) => Target::Group(pid),

@@ -102,7 +102,10 @@ impl Formatter {
     fn write_json(&self, out: &mut Vec<u8>, piece: Piece<'_>, stamp: Stamp, valid: bool) {
         if piece.part.is_none() && looks_like_object(piece.bytes) {
             let valid = valid || simdutf8::basic::from_utf8(piece.bytes).is_ok();
-            if valid && let Some(found) = top_level_keys(piece.bytes) {
+            if valid
+                && !is_too_deep(piece.bytes)
+                && let Some(found) = top_level_keys(piece.bytes)
+            {
                 return self.write_object(out, piece.bytes, found, stamp);
             }
         }
@@ -168,6 +171,29 @@ const MARKS: usize = 60;
 fn looks_like_object(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     line.first() == Some(&b'{') && line.last() == Some(&b'}')
+}
+
+/// Whether arrays and objects are nested deeper than common readers follow (serde_json to 128 levels,
+/// jq 1.6 to 256). Such a line goes out as text: whole, and harmless to whoever reads it.
+fn is_too_deep(line: &[u8]) -> bool {
+    const LIMIT: usize = 100;
+    let openings = line.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if openings <= LIMIT {
+        return false;
+    }
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in line {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest > LIMIT
 }
 
 /// The top-level keys that decide what is added to a line.
@@ -340,6 +366,13 @@ mod tests {
         assert_eq!(parsed(b"{\"a\":\"\xff\"}")["invalid_utf8"], true);
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(500), "]".repeat(500));
         assert_eq!(parsed(deep.as_bytes())["message"], deep);
+        let flat = format!("{{\"a\":[{}0]}}", "[],".repeat(500));
+        assert!(parsed(flat.as_bytes())["a"].is_array(), "many are not deep");
+        let quoted = format!("{{\"a\":\"\\\"{}\"}}", "[".repeat(500));
+        assert!(
+            parsed(quoted.as_bytes())["a"].is_string(),
+            "brackets in a string are not levels"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use tokio::net::unix::pipe;
@@ -11,9 +11,14 @@ use super::format::{Formatter, Origin, Stamp};
 use super::frame::{Framer, Piece};
 use super::sink::{Admission, Sink};
 use crate::config::LogFormat;
+use crate::process::sys;
 
 /// How much is read at once. Two thirds of a line's cost are the kernel's copies: few, large reads.
 const CHUNK: usize = 128 << 10;
+
+/// More reads than a full pipe (1 MiB) takes. Whoever still writes after them is not the one whose last
+/// words are wanted, and must not keep us.
+const FULL_PIPE: usize = 16;
 
 /// The read buffer, one for all streams: a stream needs it only while it cuts a chunk into lines.
 pub type Scratch = Rc<RefCell<Vec<u8>>>;
@@ -52,6 +57,16 @@ struct State {
     /// A part of the current line was dropped.
     part_lost: bool,
     ended: bool,
+}
+
+/// Whom a read asks whether there is something to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask {
+    /// The event loop, which knows what it was told the last time it looked.
+    Loop,
+    /// The kernel. A process that is gone wrote its last words before the loop hears of its death, but
+    /// the loop may hear of them after it.
+    Kernel,
 }
 
 /// What one read brought.
@@ -98,7 +113,7 @@ impl Stream {
     pub async fn run(self: Rc<Self>) {
         while self.pipe.readable().await.is_ok() {
             let admission = self.sink.admit().await;
-            if self.read(admission) == Progress::End {
+            if self.read(admission, Ask::Loop) == Progress::End {
                 return;
             }
             // A busy stream must not keep signals waiting.
@@ -108,8 +123,11 @@ impl Stream {
 
     /// Reads what is there now, without waiting, as far as there is room for it.
     pub fn catch_up(&self) {
-        while let Some(admission) = self.sink.try_admit() {
-            if self.read(admission) != Progress::Some {
+        for _ in 0..FULL_PIPE {
+            let Some(admission) = self.sink.try_admit() else {
+                return;
+            };
+            if self.read(admission, Ask::Kernel) != Progress::Some {
                 return;
             }
         }
@@ -120,9 +138,11 @@ impl Stream {
     pub async fn finish(&self) {
         loop {
             let admission = self.sink.admit().await;
-            if self.read(admission) != Progress::Some {
+            if self.read(admission, Ask::Kernel) != Progress::Some {
                 return self.end(admission);
             }
+            // Somebody who escaped us may write for ever: the deadline must be seen.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -131,7 +151,7 @@ impl Stream {
         self.state.borrow().ended
     }
 
-    fn read(&self, admission: Admission) -> Progress {
+    fn read(&self, admission: Admission, ask: Ask) -> Progress {
         let mut state = self.state.borrow_mut();
         if state.ended {
             return Progress::End;
@@ -141,7 +161,12 @@ impl Stream {
         if scratch.len() < carried + CHUNK {
             scratch.resize(carried + CHUNK, 0);
         }
-        let count = match self.pipe.try_read(&mut scratch[carried..carried + CHUNK]) {
+        let room = &mut scratch[carried..carried + CHUNK];
+        let result = match ask {
+            Ask::Loop => self.pipe.try_read(room),
+            Ask::Kernel => sys::read(self.pipe.as_raw_fd(), room),
+        };
+        let count = match result {
             Ok(0) => {
                 drop((state, scratch));
                 self.end(admission);

@@ -192,11 +192,7 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
             None
         }
     };
-    let ready = spec
-        .ready_fd
-        .map(|target| ready_pipe(target))
-        .transpose()
-        .map_err(prepare)?;
+    let ready = spec.ready_fd.map(ready_pipe).transpose().map_err(prepare)?;
     let handed = ready
         .as_ref()
         .map(|ready| (ready.write.as_raw_fd(), ready.target));

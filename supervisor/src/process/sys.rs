@@ -89,6 +89,24 @@ pub fn duplicate_from(fd: RawFd, min: RawFd) -> io::Result<OwnedFd> {
     unsafe { check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, min)).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }
 
+/// Reads what is there now from a non-blocking descriptor.
+pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: `buffer` is valid for writes of its length.
+    let count = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Empties our own signal mask: whoever started us may have blocked what we must hear.
+pub fn unblock_signals() -> io::Result<()> {
+    // SAFETY: sigemptyset makes the set valid; the old mask is not asked for.
+    check(unsafe {
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut())
+    })
+    .map(drop)
+}
+
 /// Writes everything, waiting where it must. Returns how much was written before an error.
 pub fn write_all(fd: RawFd, bytes: &[u8]) -> usize {
     let mut written = 0;

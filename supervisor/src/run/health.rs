@@ -17,7 +17,7 @@ pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, String> {
             listener.address.port() == address.port() && error.kind() == io::ErrorKind::AddrInUse
         });
         match holder {
-            Some(listener) => format!("cannot listen on {address}: {listener} has it"),
+            Some(listener) => format!("cannot listen on {address}: {listener}"),
             None => format!("cannot listen on {address}: {error}"),
         }
     })

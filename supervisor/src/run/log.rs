@@ -9,7 +9,7 @@ use crate::output::{Level, Line};
 
 /// A duration as people read it: `1.5s`, `250ms`.
 pub(super) fn human(duration: Duration) -> String {
-    format!("{duration:?}")
+    format!("{:?}", Duration::from_millis(duration.as_millis() as u64))
 }
 
 /// Seconds with milliseconds, for fields.
@@ -64,6 +64,9 @@ pub(super) fn line(report: &Report, names: &[String], stop: impl Fn(usize) -> St
     match report {
         Report::Ready(process) => Line::new(Level::Info, "ready", format!("{} is ready", name(*process)))
             .with("name", name(*process)),
+        Report::Done(process) => {
+            Line::new(Level::Info, "done", format!("{} is done", name(*process))).with("name", name(*process))
+        }
         Report::Up => Line::new(Level::Info, "up", "all processes are ready"),
         Report::NotReady(process, within) => Line::new(
             Level::Error,

@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use signal_hook_tokio::{Handle, Signals};
 
+use crate::process::sys;
 use crate::signal::Signal;
 
 /// The signals that are handled from the first moment on: those that stop us, those that the main
@@ -32,6 +33,8 @@ impl SignalStream {
     /// Installs the handlers. Must happen before the first fork.
     pub fn install() -> io::Result<SignalStream> {
         let signals = Signals::new(FROM_THE_START.map(Signal::number))?;
+        // Only now: what came while it was blocked finds its handler.
+        sys::unblock_signals()?;
         let handle = signals.handle();
         Ok(SignalStream { signals, handle })
     }

@@ -34,6 +34,11 @@ pub fn fixture(steps: &str) -> String {
     serde_json::to_string(&argv).expect("strings serialise")
 }
 
+/// A process of the config that runs the fixture; `more` are further keys, a line each.
+pub fn process(name: &str, steps: &str, more: &str) -> String {
+    format!("[process.{name}]\ncommand = {}\n{more}\n", fixture(steps))
+}
+
 /// Where the fixture is. Cargo builds it for `cargo test -p runmate`, but not for `--test NAME` alone.
 pub fn fixture_path() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_runmate")).with_file_name("examples/fixture");
@@ -263,6 +268,26 @@ pub fn is_own(line: &Value, event: &str) -> bool {
 /// As [`is_own`], about this process.
 pub fn is_event(line: &Value, event: &str, name: &str) -> bool {
     is_own(line, event) && line["name"] == name
+}
+
+/// Has the run started with these signals ignored and blocked, as some container runtimes and shells do.
+pub fn start_with(setup: &mut Setup, ignored: &'static [i32], blocked: &'static [i32]) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: the closure makes only system calls, on memory that lives for ever or is its own.
+    unsafe {
+        setup.command().pre_exec(move || {
+            ignored
+                .iter()
+                .for_each(|signal| _ = libc::signal(*signal, libc::SIG_IGN));
+            let mut set = std::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            blocked
+                .iter()
+                .for_each(|signal| _ = libc::sigaddset(&mut set, *signal));
+            libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+            Ok(())
+        })
+    };
 }
 
 /// A loopback address that nobody listens on. Each test program has an IP address of its own, so that

@@ -107,6 +107,7 @@ impl World {
                     return Err("a second drain".into());
                 }
             }
+            Action::Report(Report::Stopping(process, _, grace)) => self.check_grace(process, grace)?,
             Action::Report(Report::Hurry(_) | Report::KillAll(_)) => self.hurry = true,
             Action::Report(Report::Abandoned(_)) => return Err("gave up on a mortal process".into()),
             Action::Report(_) => {}
@@ -181,6 +182,29 @@ impl World {
         Ok(())
     }
 
+    /// A grace in a drain leaves a second, or a fair share, to each level that stops later.
+    fn check_grace(&self, process: ProcessId, grace: Duration) -> Result<(), String> {
+        let Some(began) = self.drain_began.filter(|_| !self.hurry) else {
+            return Ok(());
+        };
+        let budget = self.machine.plan().stop_budget;
+        let left = began + budget - (budget / 10).min(Duration::from_millis(500)) - self.now;
+        let later = self.live_levels_below(process);
+        let most = left - Duration::from_secs(1).min(left / (later + 1)) * later;
+        if grace > most {
+            return Err(format!(
+                "{process:?} has {grace:?} of {left:?}, with {later} levels to come"
+            ));
+        }
+        Ok(())
+    }
+
+    fn live_levels_below(&self, process: ProcessId) -> u32 {
+        let below = self.machine.plan().policies[process.0].after.iter();
+        let levels = below.map(|dep| u32::from(self.bodies[dep.0].alive()) + self.live_levels_below(*dep));
+        levels.max().unwrap_or(0)
+    }
+
     fn exit(&mut self, code: i32, cause: Cause) -> Result<(), String> {
         if self.bodies.iter().any(Body::alive) || self.orphan {
             return Err("exit while a child lives".into());
@@ -205,6 +229,15 @@ impl World {
         let waits_for_somebody = self.bodies.iter().any(Body::alive) || self.orphan;
         if self.exited.is_none() && !waits_for_somebody && self.machine.deadline().is_none() {
             return Err("stuck: nothing lives, no deadline, no exit".into());
+        }
+        if let Some(deadline) = self.machine.deadline()
+            && deadline <= self.now
+            && self.exited.is_none()
+        {
+            return Err(format!(
+                "what was due at {deadline:?} is not done at {:?}",
+                self.now
+            ));
         }
         if let Some(began) = self.drain_began
             && self.exited.is_none()

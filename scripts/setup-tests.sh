@@ -1,0 +1,170 @@
+#!/usr/bin/env bash
+# Puts in place what `make test` and `make bench` need beyond cargo: a few Debian packages, a Docker
+# daemon that answers, and a Debian base image that no registry has to deliver. Changes nothing when
+# all of it is there (about a tenth of a second).
+#
+#   scripts/setup-tests.sh         for the tests
+#   scripts/setup-tests.sh bench   the supervisors that the benchmarks compare with, too
+#   scripts/setup-tests.sh stop    end the Docker daemon that this script started, and only that one
+set -euo pipefail
+
+CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/runmate-tests"
+DATA_ROOT="$CACHE/docker"
+PID_FILE="$CACHE/dockerd.pid"
+LOG="$CACHE/dockerd.log"
+SUITE=bookworm
+IMAGE=runmate-test/debian:12
+TARBALL="$CACHE/debian-12.tar"
+
+say() { printf 'setup-tests: %s\n' "$*" >&2; }
+
+# fail WHAT REMEDY
+fail() {
+  printf 'setup-tests: %s\n  to mend it: %s\n' "$1" "$2" >&2
+  exit 1
+}
+
+# Root is asked for only when something has to change, so an ordinary user with access to Docker
+# never needs it.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    fail "this needs root: $*" "run scripts/setup-tests.sh as root once, or install sudo"
+  fi
+}
+
+# need COMMAND:PACKAGE...   by command, not by package: docker-ce and a hand-built tini will do.
+need() {
+  local pair missing=()
+  for pair in "$@"; do
+    # The sbin directories are not in everyone's PATH.
+    PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null ||
+    fail "missing: ${missing[*]}, and there is no apt-get" "install them with this system's own package manager"
+  say "installing ${missing[*]}"
+  as_root apt-get update -q >&2 ||
+    fail "apt-get update failed" "see apt's message above; check /etc/apt/sources.list*"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" >&2 ||
+    fail "apt-get could not install ${missing[*]}" "see apt's message above"
+}
+
+docker_answers() { timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+# wait_for_docker SECONDS
+wait_for_docker() {
+  local deadline=$((SECONDS + $1))
+  until docker_answers; do
+    [ $SECONDS -lt $deadline ] || return 1
+    sleep 0.2
+  done
+}
+
+start_docker() {
+  if docker_answers; then return; fi
+  if timeout 10 docker version 2>&1 | grep -qi 'permission denied'; then
+    fail "a Docker daemon runs, but user $(id -un) may not talk to it" \
+      "run make test as root, or: sudo usermod -aG docker $(id -un), then log in again"
+  fi
+  if [ -n "${DOCKER_HOST:-}" ]; then
+    fail "no Docker daemon answers at DOCKER_HOST=$DOCKER_HOST" "start it, or unset DOCKER_HOST"
+  fi
+  if [ -d /run/systemd/system ]; then
+    say "starting docker.service"
+    as_root systemctl start docker || true
+    wait_for_docker 20 && return
+  fi
+  say "starting dockerd (log: $LOG)"
+  # setsid: it outlives this script and its terminal. timeout: nobody forgets it for longer than half
+  # a day. The storage driver is dockerd's own choice (overlay2 where it works, vfs where it does not).
+  # 9>&-: it must not keep this script's lock.
+  as_root setsid --fork timeout --kill-after=30s 12h \
+    dockerd --data-root "$DATA_ROOT" --exec-root "$CACHE/docker-run" --pidfile "$PID_FILE" \
+    --log-level warn --log-opt max-size=50m --log-opt max-file=2 \
+    >"$LOG" 2>&1 </dev/null 9>&-
+  wait_for_docker 60 || {
+    tail -n 20 "$LOG" >&2
+    fail "dockerd did not answer within 60 s" \
+      "read the last lines of $LOG above; in a container it needs --privileged and its own cgroup"
+  }
+}
+
+stop_docker() {
+  local pid
+  pid=$(cat "$PID_FILE" 2>/dev/null || true)
+  # The pid may be another process's by now: only a dockerd with our pid file is ours.
+  if [ -z "$pid" ] || ! tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF -- "--pidfile $PID_FILE"; then
+    say "no dockerd of ours runs"
+    return
+  fi
+  say "stopping dockerd ($pid)"
+  as_root kill "$pid"
+  local deadline=$((SECONDS + 60))
+  while [ -e "/proc/$pid" ]; do
+    [ $SECONDS -lt $deadline ] || fail "dockerd ($pid) still runs after 60 s" "see $LOG; then kill -9 $pid"
+    sleep 0.1
+  done
+}
+
+# The Debian mirror that this machine's apt uses already: it is the one known to be reachable. Nothing
+# printed means debootstrap's own default.
+mirror() {
+  apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    sed -n 's/^Debian //p' | head -n 1
+}
+
+make_base_image() {
+  if docker image inspect "$IMAGE" >/dev/null 2>&1; then return; fi
+  if [ ! -s "$TARBALL" ]; then
+    say "making $IMAGE by debootstrap, once (about a minute)"
+    local root log
+    # Not under /tmp, which may be mounted nodev: debootstrap makes device nodes.
+    root=$(as_root mktemp -d "$CACHE/debootstrap.XXXXXX")
+    log="$CACHE/debootstrap.log"
+    # shellcheck disable=SC2064  # expanded now on purpose: the variable is gone when the trap runs
+    trap "as_root rm -rf '$root'" EXIT
+    # shellcheck disable=SC2046  # no mirror, no argument
+    as_root env PATH="$PATH:/usr/sbin:/sbin" debootstrap --variant=minbase \
+      "$SUITE" "$root" $(mirror) >"$log" 2>&1 || {
+      tail -n 20 "$log" >&2
+      fail "debootstrap failed" "read the last lines of $log above; is a Debian mirror reachable?"
+    }
+    # Builds in this image reach the mirror as this machine does.
+    apt-config dump | grep -iE '^Acquire::https?::Proxy' |
+      as_root tee "$root/etc/apt/apt.conf.d/90host" >/dev/null || true
+    if grep -q 'https:' "$root/etc/apt/sources.list" && [ -s /etc/ssl/certs/ca-certificates.crt ]; then
+      as_root install -D -m 644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
+    fi
+    # Renamed when whole: an interrupted run leaves no half image behind.
+    as_root tar -C "$root" --exclude='./dev/*' --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' \
+      -cf "$TARBALL.new" .
+    as_root mv "$TARBALL.new" "$TARBALL"
+    as_root rm -rf "$root"
+    trap - EXIT
+  fi
+  say "importing $IMAGE"
+  docker import "$TARBALL" "$IMAGE" >/dev/null ||
+    fail "docker could not import $TARBALL" "rm '$TARBALL' and try again; is the disk full?"
+}
+
+mkdir -p "$CACHE" || fail "cannot write to $CACHE" "set XDG_CACHE_HOME to a directory you can write to"
+# One at a time: two starts at once would fight over one daemon and one tarball.
+exec 9>"$CACHE/lock"
+flock -w 300 9 || fail "another setup-tests.sh has been running for 5 minutes" "see: fuser -v $CACHE/lock"
+
+case "${1:-tests}" in
+tests | bench)
+  need dockerd:docker.io docker:docker.io iptables:iptables debootstrap:debootstrap jq:jq
+  if [ "${1:-tests}" = bench ]; then
+    need tini:tini dumb-init:dumb-init s6-svscan:s6 supervisord:supervisor
+  fi
+  start_docker
+  make_base_image
+  ;;
+stop) stop_docker ;;
+*) fail "unknown word: $1" "scripts/setup-tests.sh [bench|stop]" ;;
+esac

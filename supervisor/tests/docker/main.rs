@@ -1,0 +1,17 @@
+//! runmate in real containers: what only a kernel, a container runtime and other people's servers can
+//! show. Everything else is tested without them.
+//!
+//! `make test` runs this after `scripts/setup-tests.sh`, which provides Docker and the Debian image. The
+//! binary under test is `$RUNMATE_BIN`, or else the one cargo has just built for these tests.
+//!
+//! Nothing here sleeps to wait for something to happen: conditions are polled, with deadlines.
+
+mod app;
+mod console;
+mod docker;
+mod drain;
+mod exits;
+mod load;
+mod locked_down;
+mod memory;
+mod reaping;
