@@ -91,8 +91,8 @@ impl Stream {
         sink: Rc<Sink>,
         scratch: Scratch,
     ) -> io::Result<Stream> {
-        let formatter = Formatter::new(format, &origin);
-        let framer = Framer::new(max_line.saturating_sub(formatter.overhead()));
+        let formatter = Formatter::new(format, &origin, max_line);
+        let framer = Framer::new(formatter.room());
         Ok(Stream {
             pipe: pipe::Receiver::from_owned_fd(pipe)?,
             sink,
@@ -224,7 +224,10 @@ impl Stream {
             }
             match admission {
                 Admission::Write => formatter.write(&mut batch, piece, stamp, valid),
-                Admission::Drop => *part_lost = true,
+                Admission::Drop => {
+                    formatter.skip(piece);
+                    *part_lost = true;
+                }
             }
             // A line counts once, when it ends, if any part of it was lost.
             if piece.last && std::mem::take(part_lost) {
