@@ -6,7 +6,7 @@ use serde::Deserializer;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 
 use super::frame::Piece;
-use super::json::{escape_into, escape_lossy_into};
+use super::json::{escape_into, escape_lossy_into, fitting};
 use super::time::rfc3339_micros;
 use crate::config::LogFormat;
 
@@ -31,6 +31,10 @@ pub struct Formatter {
     fields: [(Known, Vec<u8>); 3],
     /// After the message, for the common line that has all of them.
     suffix: Vec<u8>,
+    /// What a line may be long, in bytes, without its envelope.
+    room: usize,
+    /// Parts of the current line that are out already.
+    parts: u32,
 }
 
 /// The time of a batch, ready to be written. One reading of the clock serves all the lines that
@@ -45,8 +49,8 @@ impl Stamp {
 }
 
 impl Formatter {
-    /// A formatter for the lines of one stream.
-    pub fn new(format: LogFormat, origin: &Origin) -> Formatter {
+    /// A formatter for the lines of one stream; none that it writes is longer than `max_line`.
+    pub fn new(format: LogFormat, origin: &Origin, max_line: usize) -> Formatter {
         let mut process = b"\"process\":\"".to_vec();
         escape_into(&mut process, origin.process.as_bytes());
         process.push(b'"');
@@ -64,16 +68,25 @@ impl Formatter {
             suffix.extend_from_slice(field);
         }
         suffix.extend_from_slice(b"}\n");
-        Formatter {
+        let mut formatter = Formatter {
             format,
             prefix: format!("{} | ", origin.process).into_bytes(),
             fields,
             suffix,
-        }
+            room: 0,
+            parts: 0,
+        };
+        formatter.room = max_line.saturating_sub(formatter.overhead()).max(LEAST_ROOM);
+        formatter
+    }
+
+    /// The longest piece of a line that it takes, in bytes.
+    pub fn room(&self) -> usize {
+        self.room
     }
 
     /// How many bytes the envelope adds at most to a line that needs no escape.
-    pub fn overhead(&self) -> usize {
+    fn overhead(&self) -> usize {
         match self.format {
             LogFormat::Json => HEAD.len() + STAMP_TO_MESSAGE.len() + 27 + self.suffix.len() + MARKS,
             LogFormat::Text => self.prefix.len() + 1,
@@ -81,8 +94,8 @@ impl Formatter {
         }
     }
 
-    /// Appends one line. `valid` says that its bytes are known to be UTF-8.
-    pub(super) fn write(&self, out: &mut Vec<u8>, piece: Piece<'_>, stamp: Stamp, valid: bool) {
+    /// Appends one line, or a part of one. `valid` says that its bytes are known to be UTF-8.
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, piece: Piece<'_>, stamp: Stamp, valid: bool) {
         match self.format {
             LogFormat::Json => self.write_json(out, piece, stamp, valid),
             LogFormat::Text => {
@@ -90,25 +103,46 @@ impl Formatter {
                 out.extend_from_slice(piece.bytes);
                 out.push(b'\n');
             }
+            // The end of a part too, or the line of another process would go on where it stops.
             LogFormat::Raw | LogFormat::Inherit => {
                 out.extend_from_slice(piece.bytes);
-                if piece.last {
-                    out.push(b'\n');
-                }
+                out.push(b'\n');
             }
         }
     }
 
-    fn write_json(&self, out: &mut Vec<u8>, piece: Piece<'_>, stamp: Stamp, valid: bool) {
-        if piece.part.is_none() && looks_like_object(piece.bytes) {
-            let valid = valid || simdutf8::basic::from_utf8(piece.bytes).is_ok();
-            if valid
-                && !is_too_deep(piece.bytes)
-                && let Some(found) = top_level_keys(piece.bytes)
-            {
-                return self.write_object(out, piece.bytes, found, stamp);
+    /// Leaves out a line, or a part of one: in the numbers of the parts it shows.
+    pub(super) fn skip(&mut self, piece: Piece<'_>) {
+        self.parts = if piece.last { 0 } else { self.parts + 1 };
+    }
+
+    fn write_json(&mut self, out: &mut Vec<u8>, piece: Piece<'_>, stamp: Stamp, valid: bool) {
+        // A chunk in which something is not UTF-8 has mostly lines that are.
+        let valid = valid || simdutf8::basic::from_utf8(piece.bytes).is_ok();
+        let whole = piece.last && self.parts == 0;
+        if whole
+            && valid
+            && looks_like_object(piece.bytes)
+            && !is_too_deep(piece.bytes)
+            && let Some(found) = top_level_keys(piece.bytes)
+        {
+            return self.write_object(out, piece.bytes, found, stamp);
+        }
+        // Escapes may make it too long for one line.
+        let mut rest = piece.bytes;
+        loop {
+            let (bytes, after) = rest.split_at(fitting(rest, valid, self.room));
+            let last = piece.last && after.is_empty();
+            self.write_message(out, Piece { bytes, last }, stamp, valid);
+            self.skip(Piece { bytes, last });
+            rest = after;
+            if rest.is_empty() {
+                return;
             }
         }
+    }
+
+    fn write_message(&self, out: &mut Vec<u8>, piece: Piece<'_>, stamp: Stamp, valid: bool) {
         out.extend_from_slice(HEAD);
         out.extend_from_slice(&stamp.0);
         out.extend_from_slice(STAMP_TO_MESSAGE);
@@ -118,14 +152,16 @@ impl Formatter {
         } else {
             escape_lossy_into(out, piece.bytes)
         };
-        if !replaced && piece.part.is_none() {
+        let whole = piece.last && self.parts == 0;
+        if !replaced && whole {
             return out.extend_from_slice(&self.suffix);
         }
         out.extend_from_slice(&self.suffix[..self.suffix.len() - 2]);
         if replaced {
             out.extend_from_slice(b",\"invalid_utf8\":true");
         }
-        if let Some(part) = piece.part {
+        if !whole {
+            let part = self.parts + 1;
             out.extend_from_slice(format!(",\"part\":{part},\"last_part\":{}", piece.last).as_bytes());
         }
         out.extend_from_slice(b"}\n");
@@ -167,6 +203,8 @@ const HEAD: &[u8] = b"{\"timestamp\":\"";
 const STAMP_TO_MESSAGE: &[u8] = b"\",\"level\":\"INFO\",\"message\":\"";
 /// Room for `invalid_utf8`, `part` and `last_part`.
 const MARKS: usize = 60;
+/// However little an envelope leaves of a line, it has room for the longest escape and character.
+const LEAST_ROOM: usize = 16;
 
 fn looks_like_object(line: &[u8]) -> bool {
     let line = line.trim_ascii();
@@ -287,7 +325,7 @@ mod tests {
             stream: "stderr",
             pid: 7,
         };
-        Formatter::new(format, &origin)
+        Formatter::new(format, &origin, 15 << 10)
     }
 
     fn written(format: LogFormat, bytes: &[u8]) -> Vec<u8> {
@@ -296,11 +334,7 @@ mod tests {
         let valid = std::str::from_utf8(bytes).is_ok();
         formatter(format).write(
             &mut out,
-            Piece {
-                bytes,
-                part: None,
-                last: true,
-            },
+            Piece { bytes, last: true },
             stamp,
             valid,
         );
@@ -382,17 +416,20 @@ mod tests {
     }
 
     #[test]
-    fn a_line_at_the_limit_stays_within_it() {
-        let formatter = formatter(LogFormat::Json);
-        let mut out = Vec::new();
-        let bytes = vec![b'x'; 100];
-        let piece = Piece {
-            bytes: &bytes,
-            part: Some(4_000_000_000),
-            last: false,
-        };
-        formatter.write(&mut out, piece, Stamp::now(), true);
-        assert!(out.len() <= 100 + formatter.overhead(), "{}", out.len());
+    fn no_line_is_longer_than_it_may_be() {
+        for byte in [b'x', b'"', 1, 0xff] {
+            let mut formatter = formatter(LogFormat::Json);
+            formatter.parts = 3_999_999_999;
+            let mut out = Vec::new();
+            let bytes = vec![byte; formatter.room()];
+            let piece = Piece {
+                bytes: &bytes,
+                last: false,
+            };
+            formatter.write(&mut out, piece, Stamp::now(), byte < 0x80);
+            let longest = out.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::len).max();
+            assert!(longest.unwrap() <= 15 << 10, "{longest:?}");
+        }
     }
 
     proptest! {

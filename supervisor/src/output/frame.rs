@@ -4,9 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece<'a> {
     pub bytes: &'a [u8],
-    /// `None` for a whole line; otherwise its number, from 1.
-    pub part: Option<u32>,
-    /// Whether the line ends here.
+    /// Whether the line ends here. A line is whole if it ends with its first piece.
     pub last: bool,
 }
 
@@ -15,8 +13,8 @@ pub(super) struct Piece<'a> {
 #[derive(Debug)]
 pub(super) struct Framer {
     limit: usize,
-    /// Parts of the current line that were already given out.
-    parts: u32,
+    /// The current line has begun with a piece that was given out.
+    begun: bool,
 }
 
 impl Framer {
@@ -24,7 +22,7 @@ impl Framer {
     pub fn new(limit: usize) -> Framer {
         Framer {
             limit: limit.max(16),
-            parts: 0,
+            begun: false,
         }
     }
 
@@ -45,7 +43,7 @@ impl Framer {
 
     /// Gives out what is left as the last line, which has no newline.
     pub fn finish(&mut self, rest: &[u8], mut each: impl FnMut(Piece<'_>)) {
-        if !rest.is_empty() || self.parts > 0 {
+        if !rest.is_empty() || self.begun {
             self.line(rest, &mut each);
         }
     }
@@ -55,21 +53,18 @@ impl Framer {
             let taken = self.part(line, each);
             line = &line[taken..];
         }
-        let part = (self.parts > 0).then_some(self.parts + 1);
-        self.parts = 0;
+        self.begun = false;
         each(Piece {
             bytes: line,
-            part,
             last: true,
         });
     }
 
     fn part(&mut self, line: &[u8], each: &mut impl FnMut(Piece<'_>)) -> usize {
         let cut = char_boundary(line, self.limit);
-        self.parts += 1;
+        self.begun = true;
         each(Piece {
             bytes: &line[..cut],
-            part: Some(self.parts),
             last: false,
         });
         cut
@@ -93,21 +88,17 @@ mod tests {
     use proptest::prelude::*;
 
     /// Feeds the text in chunks, as pipes would deliver it.
-    fn run(text: &[u8], chunk: usize, limit: usize) -> Vec<(Vec<u8>, Option<u32>, bool)> {
+    fn run(text: &[u8], chunk: usize, limit: usize) -> Vec<(Vec<u8>, bool)> {
         let mut framer = Framer::new(limit);
         let mut carry = Vec::new();
         let mut out = Vec::new();
         for chunk in text.chunks(chunk.max(1)) {
             carry.extend_from_slice(chunk);
-            let used = framer.feed(&carry, |piece| {
-                out.push((piece.bytes.to_vec(), piece.part, piece.last))
-            });
+            let used = framer.feed(&carry, |piece| out.push((piece.bytes.to_vec(), piece.last)));
             carry.drain(..used);
             assert!(carry.len() <= limit.max(16));
         }
-        framer.finish(&carry, |piece| {
-            out.push((piece.bytes.to_vec(), piece.part, piece.last))
-        });
+        framer.finish(&carry, |piece| out.push((piece.bytes.to_vec(), piece.last)));
         out
     }
 
@@ -116,10 +107,10 @@ mod tests {
         let out = run(b"one\n\ntwo\nthree", 2, 100);
         let lines: Vec<_> = out
             .iter()
-            .map(|(bytes, ..)| std::str::from_utf8(bytes).unwrap())
+            .map(|(bytes, _)| std::str::from_utf8(bytes).unwrap())
             .collect();
         assert_eq!(lines, ["one", "", "two", "three"]);
-        assert!(out.iter().all(|(_, part, last)| part.is_none() && *last));
+        assert!(out.iter().all(|(_, last)| *last));
     }
 
     #[test]
@@ -129,21 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_come_in_numbered_parts() {
+    fn long_lines_come_in_pieces() {
         let out = run(&[b'x'; 40], 7, 16);
-        let shape: Vec<_> = out
-            .iter()
-            .map(|(bytes, part, last)| (bytes.len(), *part, *last))
-            .collect();
-        assert_eq!(
-            shape,
-            [(16, Some(1), false), (16, Some(2), false), (8, Some(3), true)]
-        );
+        let shape: Vec<_> = out.iter().map(|(bytes, last)| (bytes.len(), *last)).collect();
+        assert_eq!(shape, [(16, false), (16, false), (8, true)]);
     }
 
     #[test]
     fn a_part_never_cuts_a_character() {
-        for (bytes, _, _) in run("ä€🦀".repeat(50).as_bytes(), 11, 17) {
+        for (bytes, _) in run("ä€🦀".repeat(50).as_bytes(), 11, 17) {
             assert!(std::str::from_utf8(&bytes).is_ok());
         }
     }
@@ -157,7 +142,7 @@ mod tests {
         ) {
             let out = run(&text, chunk, limit);
             let mut joined = Vec::new();
-            for (bytes, _, last) in &out {
+            for (bytes, last) in &out {
                 prop_assert!(bytes.len() <= limit);
                 joined.extend_from_slice(bytes);
                 if *last {

@@ -1,6 +1,8 @@
 //! JSON strings from arbitrary bytes, at the speed of a copy where nothing needs escaping.
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
+/// What stands for bytes that are not UTF-8.
+const REPLACEMENT: &str = "\u{fffd}";
 
 /// Appends `text` as the inside of a JSON string (RFC 8259, section 7): quotation mark, backslash
 /// and control characters escaped, all else as it is. `text` must be valid UTF-8.
@@ -10,25 +12,29 @@ pub(super) fn escape_into(out: &mut Vec<u8>, text: &[u8]) {
         let clean = clean_prefix(rest);
         out.extend_from_slice(&rest[..clean]);
         let Some(&byte) = rest.get(clean) else { return };
-        let short = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0x08 => b'b',
-            0x0c => b'f',
-            _ => 0,
-        };
-        if short == 0 {
-            out.extend_from_slice(b"\\u00");
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
-        } else {
-            out.extend_from_slice(&[b'\\', short]);
+        match short_escape(byte) {
+            Some(letter) => out.extend_from_slice(&[b'\\', letter]),
+            None => {
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+            }
         }
         rest = &rest[clean + 1..];
     }
+}
+
+/// What follows the backslash, for those that need only one byte more.
+fn short_escape(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        _ => return None,
+    })
 }
 
 /// Like [`escape_into`] for any bytes; what is not UTF-8 becomes U+FFFD. Says whether there was any.
@@ -38,10 +44,63 @@ pub(super) fn escape_lossy_into(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
         escape_into(out, chunk.valid().as_bytes());
         if !chunk.invalid().is_empty() {
             replaced = true;
-            out.extend_from_slice("\u{fffd}".as_bytes());
+            out.extend_from_slice(REPLACEMENT.as_bytes());
         }
     }
     replaced
+}
+
+/// How many bytes from the start take at most `room` bytes once they are escaped. What is valid UTF-8 is
+/// never cut within a character, what is not never within what becomes one U+FFFD. `room`: at least 16,
+/// so that it is always at least one.
+pub(super) fn fitting(bytes: &[u8], valid: bool, room: usize) -> usize {
+    const LONGEST_ESCAPE: usize = 6;
+    if bytes.len() <= room / LONGEST_ESCAPE {
+        return bytes.len();
+    }
+    let mut room = room;
+    if valid {
+        return fitting_text(bytes, &mut room);
+    }
+    let mut fits = 0;
+    for chunk in bytes.utf8_chunks() {
+        let text = fitting_text(chunk.valid().as_bytes(), &mut room);
+        fits += text;
+        let replaced = chunk.invalid().len();
+        if text < chunk.valid().len() || (replaced > 0 && room < REPLACEMENT.len()) {
+            return fits;
+        }
+        if replaced > 0 {
+            room -= REPLACEMENT.len();
+            fits += replaced;
+        }
+    }
+    fits
+}
+
+/// As [`fitting`] for valid UTF-8; takes what it needs from `room`.
+fn fitting_text(text: &[u8], room: &mut usize) -> usize {
+    let mut fits = 0;
+    loop {
+        let clean = clean_prefix(&text[fits..]);
+        if clean > *room {
+            let is_continuation = |at: usize| text[at] & 0xc0 == 0x80;
+            let mut cut = fits + *room;
+            while is_continuation(cut) {
+                cut -= 1;
+            }
+            return cut;
+        }
+        *room -= clean;
+        fits += clean;
+        let Some(&byte) = text.get(fits) else { return fits };
+        let escaped = if short_escape(byte).is_some() { 2 } else { 6 };
+        if escaped > *room {
+            return fits;
+        }
+        *room -= escaped;
+        fits += 1;
+    }
 }
 
 /// How many bytes from the start need no escape. Whole blocks are tested without a branch inside,
@@ -89,6 +148,34 @@ mod tests {
             let expected = String::from_utf8_lossy(&bytes);
             prop_assert_eq!(replaced, std::str::from_utf8(&bytes).is_err());
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_fits_is_as_much_as_possible_and_no_more(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 1..200),
+                "[a-z\"\\\\\\x00-\\x1fäöü€🦀]{1,100}".prop_map(String::into_bytes),
+            ],
+            room in 16..100usize,
+        ) {
+            let valid = std::str::from_utf8(&bytes).is_ok();
+            let mut joined = Vec::new();
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let fits = fitting(rest, valid, room);
+                prop_assert!(fits > 0);
+                let before = joined.len();
+                escape_lossy_into(&mut joined, &rest[..fits]);
+                prop_assert!(joined.len() - before <= room);
+                let left = room - (joined.len() - before);
+                prop_assert!(fits == rest.len() || left < 6, "{left} of {room} bytes are left");
+                rest = &rest[fits..];
+            }
+            let mut whole = Vec::new();
+            escape_lossy_into(&mut whole, &bytes);
+            prop_assert_eq!(joined, whole);
         }
     }
 

@@ -1,17 +1,18 @@
 //! From the pipes of the children to runmate's stdout.
 //!
 //! A line's way: [`Stream`] reads a chunk from a pipe → `frame` cuts it into lines → `format` wraps
-//! each into its envelope → [`Sink`] queues the batch → its writer thread, the only one that ever
-//! writes to stdout, writes it with one system call. Lines never pass through the machine.
+//! each into its envelope → [`Sink`] puts the batch into the `queue` → its thread, the only one that
+//! ever writes to stdout, writes it with one system call. Lines never pass through the machine.
 //!
 //! Memory is bounded: a stream stops reading while the queue is full, which holds its process back
-//! as an ordinary pipe would. Once stdout has been blocked for the configured time, lines are
-//! dropped and counted instead, and the count is reported as soon as stdout moves again.
+//! as an ordinary pipe would. Once stdout has taken nothing at all for the configured time, lines are
+//! dropped and counted instead, and the count is reported as soon as there is room again.
 
 mod event;
 mod format;
 mod frame;
 mod json;
+mod queue;
 mod sink;
 mod stream;
 mod time;

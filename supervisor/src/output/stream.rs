@@ -23,12 +23,34 @@ const FULL_PIPE: usize = 16;
 /// The read buffer, one for all streams: a stream needs it only while it cuts a chunk into lines.
 pub type Scratch = Rc<RefCell<Vec<u8>>>;
 
-/// Waits for a line that matches: `ready = { log = "…" }`.
+/// Waits for a line that matches: `ready = { log = "…" }`. Both streams of a process have a copy; the
+/// first match is the only one.
+#[derive(Clone)]
 pub struct Watch {
-    /// What to look for.
-    pub regex: regex_lite::Regex,
-    /// Called once, at the first match.
-    pub found: Box<dyn FnOnce()>,
+    regex: regex_lite::Regex,
+    /// Taken at the first match.
+    found: Rc<RefCell<Option<Box<dyn FnOnce()>>>>,
+}
+
+impl Watch {
+    /// `found` is called once.
+    pub fn new(regex: regex_lite::Regex, found: Box<dyn FnOnce()>) -> Watch {
+        let found = Rc::new(RefCell::new(Some(found)));
+        Watch { regex, found }
+    }
+
+    /// Looks at a line. Says whether there is nothing more to look for.
+    fn look(&self, line: &[u8]) -> bool {
+        if self.found.borrow().is_some() {
+            if !self.regex.is_match(&String::from_utf8_lossy(line)) {
+                return false;
+            }
+            if let Some(found) = self.found.take() {
+                found();
+            }
+        }
+        true
+    }
 }
 
 impl std::fmt::Debug for Watch {
@@ -91,8 +113,8 @@ impl Stream {
         sink: Rc<Sink>,
         scratch: Scratch,
     ) -> io::Result<Stream> {
-        let formatter = Formatter::new(format, &origin);
-        let framer = Framer::new(max_line.saturating_sub(formatter.overhead()));
+        let formatter = Formatter::new(format, &origin, max_line);
+        let framer = Framer::new(formatter.room());
         Ok(Stream {
             pipe: pipe::Receiver::from_owned_fd(pipe)?,
             sink,
@@ -216,15 +238,15 @@ impl Stream {
         // Most chunks are valid as a whole, and then so are their lines.
         let valid = simdutf8::basic::from_utf8(bytes).is_ok();
         let each = |piece: Piece<'_>| {
-            if let Some(Watch { regex, .. }) = watch
-                && regex.is_match(&String::from_utf8_lossy(piece.bytes))
-                && let Some(watch) = watch.take()
-            {
-                (watch.found)();
+            if watch.as_ref().is_some_and(|watch| watch.look(piece.bytes)) {
+                *watch = None;
             }
             match admission {
                 Admission::Write => formatter.write(&mut batch, piece, stamp, valid),
-                Admission::Drop => *part_lost = true,
+                Admission::Drop => {
+                    formatter.skip(piece);
+                    *part_lost = true;
+                }
             }
             // A line counts once, when it ends, if any part of it was lost.
             if piece.last && std::mem::take(part_lost) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 use crate::machine::{End, Pid, Target};
 use crate::signal::Signal;
@@ -107,20 +108,29 @@ pub fn unblock_signals() -> io::Result<()> {
     .map(drop)
 }
 
-/// Writes everything, waiting where it must. Returns how much was written before an error.
-pub fn write_all(fd: RawFd, bytes: &[u8]) -> usize {
-    let mut written = 0;
-    while written < bytes.len() {
-        let rest = &bytes[written..];
-        // SAFETY: `rest` is valid for reads of its length.
-        let result = unsafe { libc::write(fd, rest.as_ptr().cast(), rest.len()) };
-        if result >= 0 {
-            written += result as usize;
-            continue;
-        }
-        match io::Error::last_os_error().kind() {
+/// Opens the pipe behind a descriptor once more, for writing without blocking. `None` if it is no
+/// pipe, or may not be opened (somebody else's, or there is no `/proc`).
+pub fn reopen_pipe(fd: RawFd) -> Option<OwnedFd> {
+    let path = format!("/proc/self/fd/{fd}");
+    if !std::fs::metadata(&path).ok()?.file_type().is_fifo() {
+        return None;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).custom_flags(libc::O_NONBLOCK);
+    options.open(path).ok().map(OwnedFd::from)
+}
+
+/// Writes some of it, waiting until something can be written.
+pub fn write(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        // SAFETY: `bytes` is valid for reads of its length.
+        let result = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+        let error = match usize::try_from(result) {
+            Ok(count) => return Ok(count),
+            Err(_) => io::Error::last_os_error(),
+        };
+        match error.kind() {
             io::ErrorKind::Interrupted => {}
-            // Somebody who shares this stdout made it non-blocking.
             io::ErrorKind::WouldBlock => {
                 let mut poll = libc::pollfd {
                     fd,
@@ -130,10 +140,19 @@ pub fn write_all(fd: RawFd, bytes: &[u8]) -> usize {
                 // SAFETY: one valid pollfd.
                 unsafe { libc::poll(&mut poll, 1, -1) };
             }
-            _ => break,
+            _ => return Err(error),
         }
     }
-    written
+}
+
+/// Writes everything, waiting where it must, or as much as goes before an error.
+pub fn write_all(fd: RawFd, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match write(fd, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(_) => return,
+        }
+    }
 }
 
 /// The effective user id.

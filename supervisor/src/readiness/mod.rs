@@ -36,7 +36,13 @@ pub async fn until<F: Future<Output = bool>>(interval: Duration, mut attempt: im
 
 /// Whether somebody accepts a connection there.
 pub async fn tcp(address: SocketAddr) -> bool {
-    TcpStream::connect(address).await.is_ok()
+    TcpStream::connect(address).await.is_ok_and(|stream| !is_our_own(&stream))
+}
+
+/// Whether the other end is this end: where nobody listens, the kernel may choose the very port as our
+/// side of the connection, and TCP then connects it to itself (RFC 9293, simultaneous open).
+fn is_our_own(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(ours), Ok(theirs)) if ours == theirs)
 }
 
 /// Whether a GET is answered with 200 to 399.

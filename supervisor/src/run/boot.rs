@@ -180,7 +180,7 @@ async fn end(mut supervisor: Supervisor, sink: &Sink) -> i32 {
         }
     })
     .await;
-    sink.line(&supervisor.exit_line(exit_code, cause));
+    sink.last_line(&supervisor.exit_line(exit_code, cause));
     sink.flush(flush_by).await;
     exit_code
 }
@@ -288,7 +288,7 @@ async fn refuse(zero: Instant, errors: &config::ConfigErrors) -> i32 {
 
 /// An end before any process was started.
 async fn leave(sink: &Sink, zero: Instant, exit_code: i32, cause: &str, why: &str) -> i32 {
-    sink.line(&exit::line(exit_code, cause, why, zero.elapsed()));
+    sink.last_line(&exit::line(exit_code, cause, why, zero.elapsed()));
     sink.flush(Instant::now() + sink.patience()).await;
     exit_code
 }

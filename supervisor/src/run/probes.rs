@@ -120,8 +120,5 @@ pub(super) fn watch(ready: &Ready, process: ProcessId, pid: Pid, sender: Sender)
     let found = Box::new(move || {
         let _ = sender.send(Message::Ready(process, pid));
     });
-    Some(Watch {
-        regex: regex.clone(),
-        found,
-    })
+    Some(Watch::new(regex.clone(), found))
 }

@@ -363,6 +363,10 @@ impl Supervisor {
         let plan = &self.config.processes[process.0];
         let pid = spawned.pid;
         let mut streams = Vec::new();
+        let watch = plan
+            .ready
+            .as_ref()
+            .and_then(|ready| probes::watch(ready, process, pid, self.sender.clone()));
         if let Some((stdout, stderr)) = spawned.pipes {
             for (pipe, stream) in [(stdout, "stdout"), (stderr, "stderr")] {
                 let origin = Origin {
@@ -370,16 +374,12 @@ impl Supervisor {
                     stream,
                     pid,
                 };
-                let watch = plan
-                    .ready
-                    .as_ref()
-                    .and_then(|ready| probes::watch(ready, process, pid, self.sender.clone()));
                 let stream = Stream::new(
                     pipe,
                     plan.format,
                     origin,
                     self.config.logs.max_line,
-                    watch,
+                    watch.clone(),
                     Rc::clone(&self.sink),
                     Rc::clone(&self.scratch),
                 );
