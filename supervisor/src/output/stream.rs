@@ -29,8 +29,11 @@ pub type Scratch = Rc<RefCell<Vec<u8>>>;
 pub struct Watch {
     regex: regex_lite::Regex,
     /// Taken at the first match.
-    found: Rc<RefCell<Option<Box<dyn FnOnce()>>>>,
+    found: Rc<RefCell<Option<Found>>>,
 }
+
+/// What is called at the first match.
+type Found = Box<dyn FnOnce()>;
 
 impl Watch {
     /// `found` is called once.
