@@ -29,8 +29,10 @@ pub type Scratch = Rc<RefCell<Vec<u8>>>;
 pub struct Watch {
     regex: regex_lite::Regex,
     /// Taken at the first match.
-    found: Rc<RefCell<Option<Box<dyn FnOnce()>>>>,
+    found: Rc<RefCell<Option<Found>>>,
 }
+
+type Found = Box<dyn FnOnce()>;
 
 impl Watch {
     /// `found` is called once.

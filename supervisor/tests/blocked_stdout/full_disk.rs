@@ -85,7 +85,11 @@ fn what_a_full_disk_did_not_take_is_counted_exactly() {
     for (name, lines, bytes) in kinds {
         let received = ["stdout", "stderr"].map(|stream| tally.check_lines(name, stream, bytes));
         let dropped = tally.dropped(name);
-        assert_eq!(received[0] + received[1] + dropped, 2 * lines, "{name}: {dropped} dropped");
+        assert_eq!(
+            received[0] + received[1] + dropped,
+            2 * lines,
+            "{name}: {dropped} dropped"
+        );
         assert!(dropped > 0, "{name}");
     }
     let in_all: u64 = kinds.iter().map(|(name, ..)| tally.dropped(name)).sum();

@@ -17,7 +17,11 @@ fn pause() -> Duration {
 fn what_a_stopped_reader_missed_is_counted_exactly() {
     const BLOCKED: Duration = Duration::from_millis(500);
     // 4 MB a stream, far more than all pipes and queues hold; the last ones in parts.
-    let kinds = [("small", 20_000, 200), ("middle", 4_000, 1_000), ("long", 100, 40_000)];
+    let kinds = [
+        ("small", 20_000, 200),
+        ("middle", 4_000, 1_000),
+        ("long", 100, 40_000),
+    ];
     let tasks = kinds.map(|(name, lines, bytes)| {
         let command = writer(&format!(
             "lines out={lines} err={lines} bytes={bytes} tag={name} report={name}.report"
@@ -52,10 +56,17 @@ fn what_a_stopped_reader_missed_is_counted_exactly() {
     for (name, lines, bytes) in kinds {
         let received = ["stdout", "stderr"].map(|stream| tally.check_lines(name, stream, bytes));
         let dropped = tally.dropped(name);
-        assert_eq!(received[0] + received[1] + dropped, 2 * lines, "{name}: {dropped} dropped");
+        assert_eq!(
+            received[0] + received[1] + dropped,
+            2 * lines,
+            "{name}: {dropped} dropped"
+        );
         assert!(dropped > 0, "{name}");
     }
-    assert_eq!(tally.whole[&("app".to_owned(), "stdout".to_owned())], ["got SIGTERM"]);
+    assert_eq!(
+        tally.whole[&("app".to_owned(), "stdout".to_owned())],
+        ["got SIGTERM"]
+    );
     let in_all: u64 = kinds.iter().map(|(name, ..)| tally.dropped(name)).sum();
     assert_eq!(tally.dropped_in_all(), in_all, "nothing else was lost");
     assert_eq!(tally.events("dropped").len(), 1, "said once");
@@ -87,9 +98,9 @@ fn a_flood_of_newlines_is_counted_and_does_not_fill_the_memory() {
     let output = tap.finish();
     let finder = memchr::memmem::Finder::new(b"\"message\":\"\",\"process\":\"flood\",\"stream\":\"stdout\"");
     let received = finder.find_iter(&output).count();
-    let own = output.split(|byte| *byte == b'\n').filter(|line| {
-        memchr::memmem::find(line, b"\"process\":\"runmate\"").is_some()
-    });
+    let own = output
+        .split(|byte| *byte == b'\n')
+        .filter(|line| memchr::memmem::find(line, b"\"process\":\"runmate\"").is_some());
     let own: Vec<u8> = own.flat_map(|line| [line, b"\n"].concat()).collect();
     assert_eq!(received as u64 + Tally::of(&own).dropped("flood"), LINES as u64);
 }
