@@ -3,10 +3,13 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo check audit test bench dist
 
-# Set these to run less or more: `make test SETUP=: CONTAINER_TESTS=:` is Rust alone.
+# Set these to run less or more: `make test SETUP=: CONTAINER_TESTS=:` is Rust alone, and
+# `make bench BENCH_FLAGS=--write` renews docs/benchmarks.md.
 SETUP           ?= scripts/setup-tests.sh
 TEST_FLAGS      ?=
-CONTAINER_TESTS ?= cargo test --locked -p runmate --test docker -- --test-threads=1
+BENCH_FLAGS     ?=
+CONTAINER_TESTS ?= RUNMATE_BIN=$(TARGET_DIR)/$(HOST)/release/runmate \
+                   cargo test --locked -p runmate --test docker -- --test-threads=1
 
 # The target is named, so that the place of the binaries is known.
 HOST       = $(shell rustc -vV | sed -n 's/^host: //p')
@@ -35,8 +38,7 @@ test: ## All tests, those in containers included
 
 bench: ## The benchmarks, side by side with other supervisors
 	$(SETUP) bench
-	$(RELEASE)
-	cargo bench --locked -p runmate
+	cargo bench --locked -p runmate --bench peers -- $(BENCH_FLAGS)
 
 dist: ## The release binary, one static file, in dist/runmate
 	$(RELEASE)

@@ -49,7 +49,8 @@ need() {
   say "installing ${missing[*]}"
   as_root apt-get update -q >&2 ||
     fail "apt-get update failed" "see apt's message above; check /etc/apt/sources.list*"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" >&2 ||
+  # RUNLEVEL: init scripts are not to start what was just installed (supervisor has one).
+  as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qy --no-install-recommends "${missing[@]}" >&2 ||
     fail "apt-get could not install ${missing[*]}" "see apt's message above"
 }
 

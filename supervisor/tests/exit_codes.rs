@@ -1,10 +1,3 @@
-<<<<<<< HEAD
-//! The exit code of the container.
-
-mod support;
-
-use support::{Setup, fixture};
-=======
 //! The exit code of the container, and the last line that explains it.
 
 mod support;
@@ -26,24 +19,10 @@ fn fatal_signals() -> impl Iterator<Item = Signal> {
         .filter(move |n| !harmless.contains(n) && !stopping.contains(n) && !others.contains(n))
         .filter_map(Signal::from_number)
 }
->>>>>>> d457a35a6b0b46cb6ca369802561d5a112316817
 
 #[test]
 fn the_exit_code_of_the_main_process_is_passed_on() {
     for code in 0..=255 {
-<<<<<<< HEAD
-        let run = Setup::new(&format!(
-            "[process.app]\ncommand = {}",
-            fixture(&format!("exit {code}"))
-        ))
-        .start();
-        let exit = run.exit();
-        assert_eq!(exit.code, Some(code));
-        assert_eq!(exit.line()["cause"], "main_ended");
-        assert_eq!(exit.line()["process_code"], code);
-    }
-}
-=======
         let exit = exit_of(&process("app", &format!("exit {code}"), ""));
         assert_eq!(exit.code, Some(code));
         assert_eq!(exit.line()["cause"], "main_ended");
@@ -187,4 +166,3 @@ fn the_last_line_tells_how_it_went() {
     assert_eq!(line["restarts"], 2);
     assert!(line["uptime"].as_f64().unwrap() <= run.started.elapsed().as_secs_f64());
 }
->>>>>>> d457a35a6b0b46cb6ca369802561d5a112316817

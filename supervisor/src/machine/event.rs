@@ -42,8 +42,16 @@ pub enum Event {
     Start,
     /// The answer to [`Action::Spawn`]: it runs.
     Spawned(ProcessId, Pid),
-    /// The answer to [`Action::Spawn`]: it cannot be executed (127 not found, 126 not executable).
-    SpawnFailed(ProcessId, i32),
+    /// The answer to [`Action::Spawn`]: it could not be started.
+    SpawnFailed {
+        /// Which.
+        process: ProcessId,
+        /// The exit code this stands for (127 not found, 126 not executable, 75 out of resources).
+        code: i32,
+        /// Whether another attempt may succeed, and the restart rule applies: the system was out of
+        /// processes, memory or descriptors.
+        temporary: bool,
+    },
     /// Its readiness probe passed.
     Ready(ProcessId),
     /// It was reaped. `group_alive`: others of its process group live on.

@@ -19,7 +19,11 @@ impl Machine {
                 }
             }
             Event::Spawned(process, pid) => self.spawned(now, process, pid, &mut out),
-            Event::SpawnFailed(process, code) => self.spawn_failed(now, process, code, &mut out),
+            Event::SpawnFailed {
+                process,
+                code,
+                temporary,
+            } => self.spawn_failed(now, process, code, temporary, &mut out),
             Event::Ready(process) => self.ready(now, process, &mut out),
             Event::Ended {
                 process,
@@ -54,15 +58,38 @@ impl Machine {
         }
     }
 
-    fn spawn_failed(&mut self, now: Time, process: ProcessId, code: i32, out: &mut Vec<Action>) {
+    fn spawn_failed(
+        &mut self,
+        now: Time,
+        process: ProcessId,
+        code: i32,
+        temporary: bool,
+        out: &mut Vec<Action>,
+    ) {
         if self.track(process).state != State::Spawning {
             return;
         }
         let end = End::Exited(code);
         self.track(process).last = Some((end, now));
         self.track(process).state = State::Over;
-        // No retry: what cannot be executed now cannot be executed in a second either.
-        self.for_good(now, process, Cause::CannotExecute(process, code), out);
+        // What is not there or not executable will not be so in a second either.
+        let sequel = if temporary {
+            self.sequel(now, process, end, true, None)
+        } else {
+            Sequel::Final
+        };
+        match sequel {
+            Sequel::Again(delay) => self.back_off(now, process, delay, out),
+            Sequel::Spent => self.for_good(now, process, Cause::RestartsSpent(process, Some(end)), out),
+            Sequel::Final => self.for_good(now, process, Cause::CannotExecute(process, code), out),
+        }
+    }
+
+    fn back_off(&mut self, now: Time, process: ProcessId, delay: Time, out: &mut Vec<Action>) {
+        let track = self.track(process);
+        track.state = State::Backoff { until: now + delay };
+        let restarts = track.restarts;
+        out.push(Action::Report(Report::Restarting(process, delay, restarts)));
     }
 
     fn ready(&mut self, now: Time, process: ProcessId, out: &mut Vec<Action>) {
@@ -107,9 +134,7 @@ impl Machine {
                 if group_alive {
                     out.push(Action::Signal(process, Target::Group(pid), Signal::KILL));
                 }
-                let restarts = self.track(process).restarts;
-                self.track(process).state = State::Backoff { until: now + delay };
-                out.push(Action::Report(Report::Restarting(process, delay, restarts)));
+                self.back_off(now, process, delay, out);
             }
             sequel => {
                 self.leave_or_follow(process, pid, group_alive);

@@ -32,6 +32,7 @@ pub struct Watch {
     found: Rc<RefCell<Option<Found>>>,
 }
 
+/// What is called at the first match.
 type Found = Box<dyn FnOnce()>;
 
 impl Watch {

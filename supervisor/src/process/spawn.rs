@@ -82,7 +82,11 @@ pub struct SpawnError {
 impl SpawnError {
     /// The whole reason, in words.
     pub fn explain(&self, spec: &Spec) -> String {
-        if self.step != Step::Exec.describe() {
+        if !matches!(
+            self.error.raw_os_error(),
+            Some(libc::ENOENT | libc::EACCES | libc::ENOEXEC)
+        ) || self.step != Step::Exec.describe()
+        {
             return format!("cannot {}: {}", self.step, self.error);
         }
         // "No such file" may mean the program, its interpreter or its loader: find out which.
@@ -94,10 +98,23 @@ impl SpawnError {
         lookup::why_not(&spec.argv[0].to_string_lossy(), path, spec.cwd.as_deref())
     }
 
-    /// The exit code by the shell's convention: 127 not found, 126 anything else.
+    /// Whether the system was out of something (processes, memory, descriptors) that it may have
+    /// again in a moment.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self.error.raw_os_error(),
+            Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
+        )
+    }
+
+    /// The exit code this stands for, by the shell's convention: 127 not found, 126 not executable;
+    /// 75 (EX_TEMPFAIL of sysexits.h) if it is temporary.
     pub fn exit_code(&self) -> i32 {
-        let not_found = self.error.raw_os_error() == Some(libc::ENOENT) && self.step == Step::Exec.describe();
-        if not_found { 127 } else { 126 }
+        match self.error.raw_os_error() {
+            _ if self.is_temporary() => 75,
+            Some(libc::ENOENT) if self.step == Step::Exec.describe() => 127,
+            _ => 126,
+        }
     }
 }
 
@@ -254,8 +271,9 @@ fn output_pipe(user: Option<&User>) -> io::Result<(OwnedFd, OwnedFd)> {
     if let Some(user) = user
         && user.uid != sys::effective_uid()
     {
-        // So that the child can open /dev/stdout again, which is this pipe.
-        sys::change_owner(write.as_raw_fd(), user.uid, user.gid)?;
+        // So that the child can open /dev/stdout again, which is this pipe. Without the right to do so
+        // (CAP_CHOWN was dropped) only that is lost; who may not change its identity hears so later.
+        let _ = sys::change_owner(write.as_raw_fd(), user.uid, user.gid);
     }
     Ok((read, write))
 }

@@ -141,7 +141,11 @@ impl Supervisor {
             let actions = self.machine.step(self.zero.elapsed(), event);
             // Before any signal is sent: a probe must find 503 no later than the app its SIGTERM.
             self.publish();
-            for action in actions {
+            // Signals next, all of them: what is said about them must not delay them.
+            let (signals, others): (Vec<_>, Vec<_>) = actions
+                .into_iter()
+                .partition(|action| matches!(action, Action::Signal(..)));
+            for action in signals.into_iter().chain(others) {
                 events.extend(self.perform(action));
             }
         }
@@ -337,7 +341,11 @@ impl Supervisor {
                 .with("name", plan.name.as_str())
                 .with("code", error.exit_code());
                 self.sink.line(&line);
-                return Event::SpawnFailed(process, error.exit_code());
+                return Event::SpawnFailed {
+                    process,
+                    code: error.exit_code(),
+                    temporary: error.is_temporary(),
+                };
             }
         };
         let line = Line::new(Level::Info, "started", format!("{} started", plan.name))

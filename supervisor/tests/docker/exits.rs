@@ -66,6 +66,17 @@ fn a_command_that_is_not_there_is_127() {
 }
 
 #[test]
+fn no_room_for_another_process_is_75_and_named() {
+    // runmate and its writer are all that the limit allows.
+    let container = Container::run(Images::debian(), &["--pids-limit", "2"], &["sleep", "1"]);
+    assert_eq!(container.wait(), 75);
+    let named =
+        |line: &Value| line["event"] == "cannot_start" && line["message"].to_string().contains("temporarily");
+    let log = container.log();
+    assert!(log.iter().any(named), "the log says why: {log:?}");
+}
+
+#[test]
 fn a_command_that_is_no_program_is_126() {
     let container = Container::run(Images::debian(), &[], &["/etc/passwd"]);
     assert_eq!(container.wait(), 126);

@@ -7,11 +7,20 @@ use super::PATIENCE;
 
 /// GET: status and body.
 pub fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    ask(address, path, "")
+}
+
+/// GET with a bearer token.
+pub fn get_as(address: SocketAddr, path: &str, token: &str) -> io::Result<(u16, String)> {
+    ask(address, path, &format!("Authorization: Bearer {token}\r\n"))
+}
+
+fn ask(address: SocketAddr, path: &str, header: &str) -> io::Result<(u16, String)> {
     let mut socket = TcpStream::connect_timeout(&address, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     write!(
         socket,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\n{header}Connection: close\r\n\r\n"
     )?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer)?;

@@ -21,7 +21,7 @@ impl Random {
     /// Some more bytes. Most chunks are plainly random, which makes lines of 256 bytes on average;
     /// every eighth has no newline at all and is one long line.
     pub fn chunk(&mut self) -> Vec<u8> {
-        let one_line = self.next() % 8 == 0;
+        let one_line = self.next().is_multiple_of(8);
         let mut bytes = Vec::with_capacity(CHUNK);
         while bytes.len() < CHUNK {
             bytes.extend_from_slice(&self.next().to_le_bytes());

@@ -108,7 +108,7 @@ struct Explored {
     exits: usize,
 }
 
-fn explore(plan: &Plan, broken: &[bool], quantum: Option<Duration>) -> Explored {
+fn explore(plan: &Plan, broken: &[Option<bool>], quantum: Option<Duration>) -> Explored {
     let mut seen = HashSet::new();
     let mut queue = VecDeque::new();
     let mut exits = 0;
@@ -187,7 +187,7 @@ fn one_process() {
         .chain(variants(|| task(&[])))
     {
         for drain_delay in [0, 2] {
-            for broken in [false, true] {
+            for broken in [None, Some(false), Some(true)] {
                 let mut plan = plan(0, vec![policy.clone()]);
                 plan.drain_delay = secs(drain_delay);
                 states += explore(&plan, &[broken], Some(secs(1))).states;
@@ -221,7 +221,7 @@ fn two_processes() {
                     let mut plan = plan(main, vec![first.clone(), second.clone()]);
                     plan.drain_delay = secs(drain_delay);
                     plan.stop_budget = secs(6);
-                    states += explore(&plan, &[false, false], None).states;
+                    states += explore(&plan, &[None, None], None).states;
                 }
             }
         }
@@ -235,7 +235,10 @@ fn two_processes_of_which_one_cannot_be_executed() {
         .into_iter()
         .chain(variants(|| task(&[])))
     {
-        explore(&plan(1, vec![other, main_service(&[0])]), &[true, false], None);
+        for temporary in [false, true] {
+            let plan = plan(1, vec![other.clone(), main_service(&[0])]);
+            explore(&plan, &[Some(temporary), None], None);
+        }
     }
 }
 
@@ -249,7 +252,7 @@ fn two_processes_in_fine_time() {
     let mut plan = plan(1, vec![probed, main_service(&[0])]);
     plan.drain_delay = secs(1);
     plan.stop_budget = secs(4);
-    let explored = explore(&plan, &[false, false], Some(secs(1)));
+    let explored = explore(&plan, &[None, None], Some(secs(1)));
     assert!(explored.states > 1_000 && explored.exits > 10);
 }
 
@@ -287,7 +290,7 @@ fn three_processes() {
     ];
     for (name, mut plan) in plans {
         plan.stop_budget = secs(6);
-        let explored = explore(&plan, &[false; 3], None);
+        let explored = explore(&plan, &[None; 3], None);
         assert!(explored.states > 500, "{name}: only {} states", explored.states);
     }
 }

@@ -342,10 +342,33 @@ fn what_cannot_be_executed_is_not_retried() {
         }],
     ));
     assert_eq!(machine.step(secs(0), Event::Start), [Action::Spawn(A)]);
-    let actions = machine.step(secs(0), Event::SpawnFailed(A, 127));
+    let actions = machine.step(
+        secs(0),
+        Event::SpawnFailed {
+            process: A,
+            code: 127,
+            temporary: false,
+        },
+    );
     assert!(actions.contains(&Action::Sweep(Signal::TERM)));
     let actions = machine.step(secs(0), Event::NoChildren);
     assert_eq!(exit(&actions), Some((127, Cause::CannotExecute(A, 127))));
+}
+
+#[test]
+fn a_start_for_which_the_system_had_no_room_is_tried_again() {
+    let mut machine = Machine::new(plan(1, vec![service(&[]), main_service(&[])]));
+    assert_eq!(machine.step(secs(0), Event::Start), [Action::Spawn(A)]);
+    let failed = Event::SpawnFailed {
+        process: A,
+        code: 75,
+        temporary: true,
+    };
+    let actions = machine.step(secs(0), failed);
+    assert!(
+        actions.contains(&Action::Report(Report::Restarting(A, secs(1), 1))),
+        "{actions:?}"
+    );
 }
 
 #[test]

@@ -41,8 +41,8 @@ pub struct World {
     pub hurry: bool,
     pub exited: Option<(i32, Cause)>,
     pub signals: u32,
-    /// Commands that cannot be executed.
-    pub broken: Vec<bool>,
+    /// Commands that cannot be executed: never (`false`), or not now (`true`).
+    pub broken: Vec<Option<bool>>,
     next_pid: Pid,
 }
 
@@ -59,7 +59,7 @@ impl World {
             hurry: false,
             exited: None,
             signals: 0,
-            broken: vec![false; count],
+            broken: vec![None; count],
             next_pid: 100,
         }
     }
@@ -131,9 +131,14 @@ impl World {
                 return Err(format!("{process:?} spawned before {dep:?} was ready"));
             }
         }
-        if self.broken[process.0] {
+        if let Some(temporary) = self.broken[process.0] {
             self.bodies[process.0].over = true;
-            return Ok(Event::SpawnFailed(process, 127));
+            let code = if temporary { 75 } else { 127 };
+            return Ok(Event::SpawnFailed {
+                process,
+                code,
+                temporary,
+            });
         }
         let pid = self.next_pid;
         self.next_pid += 1;
