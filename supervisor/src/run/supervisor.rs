@@ -143,10 +143,12 @@ impl Supervisor {
             self.publish();
             // Signals next, all of them: what is said about them must not delay them. Only who is not
             // ready is looked at while it still listens somewhere.
+            // Those that only make sure that a stopped process hears the others come after them.
             actions.sort_by_key(|action| match action {
                 Action::Report(Report::NotReady(..)) => 0,
+                Action::Signal(_, _, Signal::CONT) => 2,
                 Action::Signal(..) => 1,
-                _ => 2,
+                _ => 3,
             });
             for action in actions {
                 events.extend(self.perform(action));
