@@ -166,6 +166,17 @@ fn it_runs_in_an_empty_image_as_any_user() {
 }
 
 #[test]
+fn without_a_path_the_usual_places_are_searched() {
+    need_root();
+    let mut setup = Setup::new("[process.app]\ncommand = [\"tool\", \"exit\", \"6\"]\nenv_inherit = false");
+    in_image(&mut setup, 0, "", "");
+    let tool = setup.dir().join("usr/local/bin/tool");
+    fs::create_dir_all(tool.parent().unwrap()).unwrap();
+    fs::copy(support::fixture_path(), tool).unwrap();
+    assert_eq!(setup.start().exit().code, Some(6));
+}
+
+#[test]
 fn without_root_another_user_cannot_be_had() {
     need_root();
     let mut setup = Setup::new(&process("app", "exit 0", "user = \"1:1\""));

@@ -332,12 +332,7 @@ mod tests {
         let mut out = Vec::new();
         let stamp = Stamp(*b"2026-01-02T03:04:05.678901Z");
         let valid = std::str::from_utf8(bytes).is_ok();
-        formatter(format).write(
-            &mut out,
-            Piece { bytes, last: true },
-            stamp,
-            valid,
-        );
+        formatter(format).write(&mut out, Piece { bytes, last: true }, stamp, valid);
         out
     }
 

@@ -235,10 +235,7 @@ impl Stdout {
     /// can be non-blocking. Then a write takes what there is room for, and slow is not the same as stuck.
     pub fn new(fd: OwnedFd) -> Stdout {
         match sys::reopen_pipe(fd.as_raw_fd()) {
-            Some(fd) => Stdout {
-                fd,
-                most: usize::MAX,
-            },
+            Some(fd) => Stdout { fd, most: usize::MAX },
             None => Stdout {
                 fd,
                 most: BLOCKING_WRITE,

@@ -36,7 +36,9 @@ pub async fn until<F: Future<Output = bool>>(interval: Duration, mut attempt: im
 
 /// Whether somebody accepts a connection there.
 pub async fn tcp(address: SocketAddr) -> bool {
-    TcpStream::connect(address).await.is_ok_and(|stream| !is_our_own(&stream))
+    TcpStream::connect(address)
+        .await
+        .is_ok_and(|stream| !is_our_own(&stream))
 }
 
 /// Whether the other end is this end: where nobody listens, the kernel may choose the very port as our
@@ -69,5 +71,28 @@ pub async fn notified(fd: OwnedFd) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpSocket;
+
+    #[test]
+    fn a_connection_to_itself_is_nobody_listening() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let own = socket.local_addr().unwrap();
+            assert!(is_our_own(&socket.connect(own).await.unwrap()));
+
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            assert!(tcp(listener.local_addr().unwrap()).await);
+        });
     }
 }

@@ -138,14 +138,17 @@ impl Supervisor {
     pub fn feed(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            let actions = self.machine.step(self.zero.elapsed(), event);
+            let mut actions = self.machine.step(self.zero.elapsed(), event);
             // Before any signal is sent: a probe must find 503 no later than the app its SIGTERM.
             self.publish();
-            // Signals next, all of them: what is said about them must not delay them.
-            let (signals, others): (Vec<_>, Vec<_>) = actions
-                .into_iter()
-                .partition(|action| matches!(action, Action::Signal(..)));
-            for action in signals.into_iter().chain(others) {
+            // Signals next, all of them: what is said about them must not delay them. Only who is not
+            // ready is looked at while it still listens somewhere.
+            actions.sort_by_key(|action| match action {
+                Action::Report(Report::NotReady(..)) => 0,
+                Action::Signal(..) => 1,
+                _ => 2,
+            });
+            for action in actions {
                 events.extend(self.perform(action));
             }
         }

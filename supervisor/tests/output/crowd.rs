@@ -74,7 +74,10 @@ fn in_lines_of(format: &str, process_and_line: impl Fn(&str) -> Option<(String, 
     }
     let expected = (0..PROCESSES).flat_map(|number| {
         let name = format!("p{number}");
-        [((name.clone(), "err".to_owned()), err), ((name, "out".to_owned()), out)]
+        [
+            ((name.clone(), "err".to_owned()), err),
+            ((name, "out".to_owned()), out),
+        ]
     });
     assert_eq!(next, expected.collect());
 }
@@ -100,7 +103,9 @@ fn inherit_leaves_stdout_and_stderr_to_the_child() {
 #[test]
 fn each_stream_keeps_its_order_when_one_process_writes_to_both_in_turn() {
     let lines = 5_000;
-    let command = writer(&format!("lines out={lines} err={lines} bytes=80 tag=app alternate=1"));
+    let command = writer(&format!(
+        "lines out={lines} err={lines} bytes=80 tag=app alternate=1"
+    ));
     let (mut run, tap) = Tap::on(&format!("[process.app]\ncommand = {command}\n"), Pace::Full);
     let tally = Tally::of(&tap.finish());
     assert_eq!(run.exit_code(), 0);

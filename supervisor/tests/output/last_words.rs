@@ -17,7 +17,9 @@ fn what_was_written_right_before_the_end_comes_before_the_line_that_tells_of_it(
     assert_eq!(tally.check_lines("app", "stdout", 200), lines);
     assert_eq!(tally.check_lines("app", "stderr", 200), lines);
     let text = String::from_utf8(output).expect("UTF-8");
-    let last = text.rfind(&format!("app err {} ", lines - 1)).expect("the last line");
+    let last = text
+        .rfind(&format!("app err {} ", lines - 1))
+        .expect("the last line");
     assert!(text.find("\"event\":\"ended\"").expect("its end") > last);
 }
 
@@ -34,7 +36,9 @@ fn a_flood_that_outlives_its_process_holds_nothing_up() {
     let (mut run, tap) = Tap::on(&config, Pace::Full);
     tap.wait_for("\"event\":\"ended\"");
     let before = tap.count();
-    crate::support::eventually("more of the flood", || (tap.count() > before + (4 << 20)).then_some(()));
+    crate::support::eventually("more of the flood", || {
+        (tap.count() > before + (4 << 20)).then_some(())
+    });
     let stopped = Instant::now();
     run.signal(libc::SIGTERM);
     assert_eq!(run.exit_code(), 143);

@@ -19,7 +19,10 @@ fn passed_through(bytes: &[u8], logs: &str) -> Vec<(String, Value)> {
 }
 
 fn values(bytes: &[u8]) -> Vec<Value> {
-    passed_through(bytes, "").into_iter().map(|(_, value)| value).collect()
+    passed_through(bytes, "")
+        .into_iter()
+        .map(|(_, value)| value)
+        .collect()
 }
 
 #[test]
@@ -33,7 +36,12 @@ fn an_object_stays_the_root_and_gets_what_it_lacks() {
     assert!(text.starts_with(own), "its own text is unchanged: {text}");
     assert_eq!(value["process"], "app");
     assert_eq!(value["stream"], "stdout");
-    assert!(value["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{value}");
+    assert!(
+        value["timestamp"]
+            .as_str()
+            .is_some_and(|time| time.ends_with('Z')),
+        "{value}"
+    );
     for key in ["level", "pid", "timestamp", "stream"] {
         assert_eq!(text.matches(&format!("\"{key}\":")).count(), 1, "{key} in {text}");
     }
@@ -42,7 +50,15 @@ fn an_object_stays_the_root_and_gets_what_it_lacks() {
 
 #[test]
 fn what_is_no_single_object_is_text() {
-    let lines = ["{\"a\":1", "{\"a\":1}{\"b\":2}", "[1]", "\"text\"", "1", "{\"a\":NaN}", "null"];
+    let lines = [
+        "{\"a\":1",
+        "{\"a\":1}{\"b\":2}",
+        "[1]",
+        "\"text\"",
+        "1",
+        "{\"a\":NaN}",
+        "null",
+    ];
     let out = values(format!("{}\n", lines.join("\n")).as_bytes());
     let messages: Vec<&str> = out.iter().map(|line| line["message"].as_str().unwrap()).collect();
     assert_eq!(messages, lines);
@@ -74,10 +90,16 @@ fn invalid_utf8_is_replaced_and_marked() {
 
 #[test]
 fn control_characters_and_quotes_read_back_the_same() {
-    let text: String = (0u8..0x80).filter(|byte| *byte != b'\n').map(char::from).collect();
+    let text: String = (0u8..0x80)
+        .filter(|byte| *byte != b'\n')
+        .map(char::from)
+        .collect();
     let out = values(format!("{text}\n\n\u{2028}\u{1f980}\r\n").as_bytes());
     let messages: Vec<&Value> = out.iter().map(|line| &line["message"]).collect();
-    assert_eq!(messages, [&json!(text), &json!(""), &json!("\u{2028}\u{1f980}\r")]);
+    assert_eq!(
+        messages,
+        [&json!(text), &json!(""), &json!("\u{2028}\u{1f980}\r")]
+    );
 }
 
 #[test]

@@ -27,7 +27,10 @@ impl Random {
             bytes.extend_from_slice(&self.next().to_le_bytes());
         }
         if one_line {
-            bytes.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b'"');
+            bytes
+                .iter_mut()
+                .filter(|byte| **byte == b'\n')
+                .for_each(|byte| *byte = b'"');
         }
         bytes
     }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `lines` | writes `out` (0) lines to stdout and `err` (0) to stderr, of `bytes` (100) bytes each, newline included: `TAG out 17 ` and filler. Each stream has a thread of its own, unless `alternate=1` |
 //! | `random` | writes `bytes` random bytes from `seed` to stdout, see [`Random`]; ends in the middle of a line |
-//! | `serve` | answers HTTP on `address`, with `status` (503) the first `fails` (0) times and with 200 from then on |
+//! | `serve` | answers HTTP on `address`, with `status` (503) the first `fails` (0) times and with 200 from then on; says so each time |
 //!
 //! `report=FILE` says at the end how long the longest `write` took. Then it exits with `exit` (0), or
 //! stays until a signal ends it with `stay=1`.
@@ -30,7 +30,8 @@ impl Options {
     }
 
     fn number(&self, key: &str, default: u64) -> u64 {
-        self.text(key).map_or(default, |text| text.parse().expect("a number"))
+        self.text(key)
+            .map_or(default, |text| text.parse().expect("a number"))
     }
 }
 
@@ -148,9 +149,12 @@ fn serve(options: &Options) -> ! {
     let mut fails = options.number("fails", 0);
     let failure = options.number("status", 503);
     loop {
-        let Ok((mut socket, _)) = listener.accept() else { continue };
+        let Ok((mut socket, _)) = listener.accept() else {
+            continue;
+        };
         let status = if fails > 0 { failure } else { 200 };
         fails = fails.saturating_sub(1);
+        println!("answering {status}");
         // A prober that has gone away is no concern of ours.
         let _ = socket.read(&mut [0; 4096]).and_then(|_| {
             write!(
