@@ -134,7 +134,8 @@ fn a_user_by_numbers_needs_no_account() {
 #[test]
 fn supplementary_groups_come_from_the_image() {
     need_root();
-    let config = process("app", "ids", "user = \"web\"") + &process("sidecar", "ids", "user = \"web:logs\"");
+    let config = process("app", "ids wait TERM", "user = \"web\"")
+        + &process("sidecar", "ids wait TERM", "user = \"web:logs\"");
     let mut setup = Setup::new(&config);
     let passwd = "root:x:0:0::/root:/bin/sh\nweb:x:3001:3002::/srv/web:/bin/false\n";
     let group = "web:x:3002:\nadm:x:3003:web,other\nlogs:x:3004:web\nother:x:3005:other\n";
