@@ -4,6 +4,7 @@
 mod cgroup;
 mod exec;
 mod listeners;
+mod memory;
 mod orphans;
 mod spawn;
 pub(crate) mod sys;
@@ -12,6 +13,7 @@ mod waiter;
 
 pub use cgroup::OomCounter;
 pub use listeners::{Listener, listeners, missing_listener};
+pub use memory::forget_start_up_code;
 pub use orphans::signal_descendants;
 pub use spawn::{Output, SpawnError, Spawned, Spec, StdinFrom, spawn};
 pub use terminal::Terminal;

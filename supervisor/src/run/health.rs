@@ -4,6 +4,9 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use runmate_health::{Access, Component, Health, Phase as HealthPhase, Snapshot, Status};
 
 use crate::config;
@@ -33,11 +36,29 @@ pub(super) fn endpoints(config: &config::Health) -> Health {
     Health::new(access)
 }
 
-/// Serves until the program ends.
+/// How long a client may take to send its request: nobody holds a descriptor for longer without asking.
+const REQUEST: Duration = Duration::from_secs(10);
+/// The pause after a connection could not be accepted, mostly for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until the program ends. On hyper itself: axum's own server brings upgrades and a graceful
+/// stop, which nobody needs here, and has no limit on how long a request may take to arrive.
 pub(super) async fn serve(health: Health, listener: TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    axum::serve(listener, health.router()).await
+    let service = TowerToHyperService::new(health.router());
+    loop {
+        let Ok((connection, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(REQUEST)
+            .serve_connection(TokioIo::new(connection), service.clone());
+        // What fails in a connection is the client's affair.
+        tokio::task::spawn_local(async move { drop(served.await) });
+    }
 }
 
 /// What to publish.

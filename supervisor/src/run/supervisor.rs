@@ -204,6 +204,7 @@ impl Supervisor {
                 self.children.stop_probe(*process);
             }
             Report::Stopping(process, ..) | Report::Killing(process) => self.children.stop_probe(*process),
+            Report::Up => process::forget_start_up_code(),
             Report::Draining { budget, .. } => self.stop_by = Some(Instant::now() + *budget),
             _ => {}
         }
