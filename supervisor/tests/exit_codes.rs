@@ -2,10 +2,8 @@
 
 mod support;
 
-use std::os::unix::fs::PermissionsExt;
-
 use runmate::signal::Signal;
-use support::{Exit, Setup, process};
+use support::{Exit, Setup, install, process};
 
 fn exit_of(config: &str) -> Exit {
     Setup::new(config).start().exit()
@@ -134,9 +132,9 @@ fn unstartable(command: &str, more: &str) -> Exit {
         ("alien", &alien, 0o755),
         ("missing-interpreter", b"#!/no/interpreter\n", 0o755),
     ] {
-        let file = setup.dir().join(name);
-        std::fs::write(&file, content).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let source = setup.dir().join("source");
+        std::fs::write(&source, content).unwrap();
+        install(&source, &setup.dir().join(name), mode);
     }
     setup.start().exit()
 }

@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{Setup, process};
+use support::{Setup, install, process};
 
 fn need_root() {
     // SAFETY: no memory is involved.
@@ -27,28 +27,21 @@ fn need_root() {
 /// has runmate see it as `/`, running as `uid`.
 fn in_image(setup: &mut Setup, uid: u32, passwd: &str, group: &str) {
     let root = setup.dir().to_owned();
-    let put = |path: &Path, write: &dyn Fn(&Path)| {
-        let target = root.join(path.strip_prefix("/").unwrap());
-        fs::create_dir_all(target.parent().unwrap()).unwrap();
-        write(&target);
-    };
-    for program in [Path::new(env!("CARGO_BIN_EXE_runmate")), &support::fixture_path()] {
-        put(program, &|target| _ = fs::copy(program, target).unwrap());
+    let inside = |path: &str| root.join(path.trim_start_matches('/'));
+    let runmate = Path::new(env!("CARGO_BIN_EXE_runmate"));
+    for program in [runmate, &support::fixture_path()] {
+        install(program, &inside(program.to_str().unwrap()), 0o755);
     }
-    put(Path::new("/etc/passwd"), &|target| {
-        fs::write(target, passwd).unwrap()
-    });
-    put(Path::new("/etc/group"), &|target| {
-        fs::write(target, group).unwrap()
-    });
+    fs::create_dir(inside("/etc")).unwrap();
+    fs::write(inside("/etc/passwd"), passwd).unwrap();
+    fs::write(inside("/etc/group"), group).unwrap();
     // Every container has it, whatever its image.
-    put(Path::new("/dev/null"), &|target| {
-        let target = CString::new(target.as_os_str().as_bytes()).unwrap();
-        // SAFETY: the path ends in NUL.
-        let made = unsafe { libc::mknod(target.as_ptr(), libc::S_IFCHR | 0o666, libc::makedev(1, 3)) };
-        assert_eq!(made, 0, "mknod: {}", std::io::Error::last_os_error());
-        fs::set_permissions(target.to_str().unwrap(), fs::Permissions::from_mode(0o666)).unwrap();
-    });
+    fs::create_dir(inside("/dev")).unwrap();
+    let null = CString::new(inside("/dev/null").as_os_str().as_bytes()).unwrap();
+    // SAFETY: the path ends in NUL.
+    let made = unsafe { libc::mknod(null.as_ptr(), libc::S_IFCHR | 0o666, libc::makedev(1, 3)) };
+    assert_eq!(made, 0, "mknod: {}", std::io::Error::last_os_error());
+    fs::set_permissions(inside("/dev/null"), fs::Permissions::from_mode(0o666)).unwrap();
     // SAFETY: the closure makes only system calls, on memory that lives for ever.
     unsafe {
         setup.command().pre_exec(move || {
@@ -63,9 +56,7 @@ fn in_image(setup: &mut Setup, uid: u32, passwd: &str, group: &str) {
 
 /// Copies the fixture to where any user can get at it: the target directory may be closed to others.
 fn public_fixture(setup: &Setup) {
-    let copy = setup.dir().join("fixture");
-    fs::copy(support::fixture_path(), &copy).unwrap();
-    fs::set_permissions(copy, fs::Permissions::from_mode(0o755)).unwrap();
+    install(&support::fixture_path(), &setup.dir().join("fixture"), 0o755);
 }
 
 /// Runs `./fixture STEPS` with these keys and returns the JSON line with this field.
@@ -172,8 +163,7 @@ fn without_a_path_the_usual_places_are_searched() {
     let mut setup = Setup::new("[process.app]\ncommand = [\"tool\", \"exit\", \"6\"]\nenv_inherit = false");
     in_image(&mut setup, 0, "", "");
     let tool = setup.dir().join("usr/local/bin/tool");
-    fs::create_dir_all(tool.parent().unwrap()).unwrap();
-    fs::copy(support::fixture_path(), tool).unwrap();
+    install(&support::fixture_path(), &tool, 0o755);
     assert_eq!(setup.start().exit().code, Some(6));
 }
 
@@ -195,7 +185,7 @@ fn umask_and_directory_are_set_or_inherited() {
     let dir = tempfile::tempdir().unwrap();
     let cwd = dir.path().canonicalize().unwrap();
     fs::set_permissions(&cwd, fs::Permissions::from_mode(0o755)).unwrap();
-    fs::copy(support::fixture_path(), cwd.join("fixture")).unwrap();
+    install(&support::fixture_path(), &cwd.join("fixture"), 0o755);
     let more = format!("user = \"nobody\"\numask = \"0027\"\ncwd = \"{}\"", cwd.display());
     let ids = tell("ids", &more, "uids");
     assert_eq!(ids["umask"], "0027");

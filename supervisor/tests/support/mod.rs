@@ -291,6 +291,24 @@ pub fn start_with(setup: &mut Setup, ignored: &'static [i32], blocked: &'static 
     };
 }
 
+/// Copies a program to where a test needs it. Another process does it: were the copy open for writing in
+/// this one, what other tests start meanwhile would inherit that, and the kernel runs no file that
+/// somebody may write to (ETXTBSY).
+pub fn install(from: &Path, to: &Path, mode: u32) {
+    let mode = format!("{mode:o}");
+    let output = std::process::Command::new("install")
+        .arg("-Dm")
+        .arg(mode)
+        .args([from, to])
+        .output();
+    let output = output.expect("install(1) starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// A loopback address that nobody listens on, a new one at each call. Each test program has an IP address
 /// of its own, so that others that look for free ports at the same time never get the same.
 pub fn free_address() -> SocketAddr {
