@@ -159,7 +159,7 @@ fn script(shown: &str, line: &[u8], path: Option<&str>, cwd: Option<&Path>) -> O
 }
 
 /// The files that `command` may stand for, in the order they are tried; never empty.
-fn candidates(command: &str, path: Option<&str>, cwd: Option<&Path>) -> Vec<PathBuf> {
+pub(crate) fn candidates(command: &str, path: Option<&str>, cwd: Option<&Path>) -> Vec<PathBuf> {
     if command.contains('/') {
         return vec![in_dir(Path::new(command), cwd)];
     }

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
+
 use runmate::signal::Signal;
 use support::{Exit, Setup, process};
 
@@ -101,6 +103,9 @@ fn what_may_not_be_executed_gives_126_and_the_reason() {
             "plain may not be executed; run chmod +x on it",
         ),
         (r#"["/"]"#, "", "/ is a directory"),
+        // execvp(3) would have handed these two to sh.
+        (r#"["./text"]"#, "", "text is no program"),
+        (r#"["./alien"]"#, "", "alien is built for another processor"),
         (
             r#"["true"]"#,
             "cwd = \"/no/such/directory\"",
@@ -118,15 +123,20 @@ fn unstartable(command: &str, more: &str) -> Exit {
     let setup = Setup::new(&format!(
         "[process.app]\ncommand = {command}\nrestart = \"always\"\n{more}"
     ));
-    for (name, text, mode) in [
-        ("plain", "#!/bin/sh\n", 0o644),
-        ("text", "echo hello\n", 0o755),
-        ("missing-interpreter", "#!/no/interpreter\n", 0o755),
+    // The head of an ELF file for a machine that there is not: elf(5).
+    let mut alien = vec![0; 64];
+    alien[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    alien[16] = 2;
+    alien[18..20].copy_from_slice(&[0xEF, 0xBE]);
+    for (name, content, mode) in [
+        ("plain", &b"#!/bin/sh\n"[..], 0o644),
+        ("text", b"echo hello\n", 0o755),
+        ("alien", &alien, 0o755),
+        ("missing-interpreter", b"#!/no/interpreter\n", 0o755),
     ] {
         let file = setup.dir().join(name);
-        std::fs::write(&file, text).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        std::fs::set_permissions(&file, mode).unwrap();
+        std::fs::write(&file, content).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
     }
     setup.start().exit()
 }

@@ -87,6 +87,19 @@ fn the_end_of_an_ignored_sidecar_leaves_it_healthy_and_ready() {
 }
 
 #[test]
+fn durations_are_kept_up_to_date_though_a_task_left_somebody_in_its_group() {
+    let config = process("app", "wait TERM", "after = [\"task\"]")
+        + &process("task", "fork ( wait TERM )", "kind = \"task\"");
+    let run = Setup::new(&config).with_health().start();
+    run.wait_for("up", |line| is_own(line, "up"));
+    let uptime = || run.get("/health").1["checks"]["uptime"][0]["observedValue"].as_f64();
+    let first = uptime().unwrap();
+    // Asking alone must not change it: bodies are made in advance.
+    eventually("a later uptime", || uptime().filter(|now| *now > first + 4.0));
+    stop(&run);
+}
+
+#[test]
 fn health_says_503_before_the_first_child_gets_its_signal() {
     // Asked by the children themselves, first thing after SIGTERM.
     for _ in 0..5 {

@@ -134,7 +134,8 @@ fn a_user_by_numbers_needs_no_account() {
 #[test]
 fn supplementary_groups_come_from_the_image() {
     need_root();
-    let config = process("app", "ids", "user = \"web\"") + &process("sidecar", "ids", "user = \"web:logs\"");
+    let config = process("app", "ids wait TERM", "user = \"web\"")
+        + &process("sidecar", "ids wait TERM", "user = \"web:logs\"");
     let mut setup = Setup::new(&config);
     let passwd = "root:x:0:0::/root:/bin/sh\nweb:x:3001:3002::/srv/web:/bin/false\n";
     let group = "web:x:3002:\nadm:x:3003:web,other\nlogs:x:3004:web\nother:x:3005:other\n";
@@ -163,6 +164,17 @@ fn it_runs_in_an_empty_image_as_any_user() {
     run.wait_for_message("app", "ready");
     run.signal(libc::SIGTERM);
     assert_eq!(run.exit().code, Some(6));
+}
+
+#[test]
+fn without_a_path_the_usual_places_are_searched() {
+    need_root();
+    let mut setup = Setup::new("[process.app]\ncommand = [\"tool\", \"exit\", \"6\"]\nenv_inherit = false");
+    in_image(&mut setup, 0, "", "");
+    let tool = setup.dir().join("usr/local/bin/tool");
+    fs::create_dir_all(tool.parent().unwrap()).unwrap();
+    fs::copy(support::fixture_path(), tool).unwrap();
+    assert_eq!(setup.start().exit().code, Some(6));
 }
 
 #[test]

@@ -86,7 +86,8 @@ fn a_deaf_daemon_is_killed_within_the_budget() {
     run.signal(libc::SIGTERM);
     assert_eq!(run.exit().code, Some(5));
     assert!(began.elapsed() < Duration::from_millis(1500));
-    assert!(gone(daemon));
+    // On a busy machine a killed process may take longer to go than the end of a short budget lasts.
+    eventually("end of the daemon", || gone(daemon).then_some(()));
 }
 
 #[test]

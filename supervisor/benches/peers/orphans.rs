@@ -12,7 +12,7 @@ use crate::{Result, os};
 const ORPHANS: usize = 20_000;
 const ROUNDS: usize = 5;
 /// For those that no target names.
-const FEW_ROUNDS: usize = 2;
+const FEW_ROUNDS: usize = 3;
 /// How much longer than tini runmate may take.
 const TARGET: f64 = 1.1;
 

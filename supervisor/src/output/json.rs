@@ -103,17 +103,24 @@ fn fitting_text(text: &[u8], room: &mut usize) -> usize {
     }
 }
 
-/// How many bytes from the start need no escape. Whole blocks are tested without a branch inside,
-/// a shape that compilers turn into vector instructions on every architecture.
+/// How many bytes from the start need no escape. Eight bytes are looked at together in one integer,
+/// which is fast on every architecture and at every optimisation level.
 fn clean_prefix(bytes: &[u8]) -> usize {
-    const BLOCK: usize = 32;
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = ONES << 7;
     let needs_escape = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
     let mut clean = 0;
-    for block in bytes.chunks_exact(BLOCK) {
-        if block.iter().fold(false, |any, byte| any | needs_escape(*byte)) {
-            break;
+    for block in bytes.chunks_exact(8) {
+        let word = u64::from_le_bytes(block.try_into().expect("a chunk has eight bytes"));
+        // A borrow sets the top bit of a byte that is less than what is taken from it. The borrow may
+        // spill into later bytes, so only the lowest bit that is set is sure; it is the one we want.
+        let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word & TOPS;
+        let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+        let found = below(word, 0x20) | equal(b'"') | equal(b'\\');
+        if found != 0 {
+            return clean + found.trailing_zeros() as usize / 8;
         }
-        clean += BLOCK;
+        clean += 8;
     }
     clean
         + bytes[clean..]

@@ -2,6 +2,7 @@
 //! signals, and what `/proc` and the cgroup tell.
 
 mod cgroup;
+mod exec;
 mod listeners;
 mod orphans;
 mod spawn;

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use super::exec::Program;
 use super::sys;
 use crate::config::User;
 use crate::lookup;
@@ -59,6 +60,14 @@ pub struct Spec {
     pub ready_fd: Option<RawFd>,
 }
 
+impl Spec {
+    /// The child's own `PATH`, if it has one that can be read.
+    pub(super) fn path(&self) -> Option<&str> {
+        let path = self.env.iter().find(|(key, _)| key == "PATH");
+        path.and_then(|(_, value)| value.to_str())
+    }
+}
+
 /// A running child. It leads a process group of its own number.
 #[derive(Debug)]
 pub struct Spawned {
@@ -90,12 +99,7 @@ impl SpawnError {
             return format!("cannot {}: {}", self.step, self.error);
         }
         // "No such file" may mean the program, its interpreter or its loader: find out which.
-        let path = spec
-            .env
-            .iter()
-            .find(|(key, _)| key == "PATH")
-            .and_then(|(_, value)| value.to_str());
-        lookup::why_not(&spec.argv[0].to_string_lossy(), path, spec.cwd.as_deref())
+        lookup::why_not(&spec.argv[0].to_string_lossy(), spec.path(), spec.cwd.as_deref())
     }
 
     /// Whether the system was out of something (processes, memory, descriptors) that it may have
@@ -186,11 +190,11 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
         step: "make its pipes",
         error,
     };
+    let program = Program::new(spec).map_err(|error| SpawnError {
+        step: "pass its arguments and environment",
+        error,
+    })?;
     let mut command = Command::new(&spec.argv[0]);
-    command
-        .args(&spec.argv[1..])
-        .env_clear()
-        .envs(spec.env.iter().map(|(key, value)| (key, value)));
     command.process_group(0);
     command.stdin(match spec.stdin {
         StdinFrom::Null => Stdio::null(),
@@ -251,7 +255,7 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
             // SAFETY: no memory is involved. The copy is not closed on exec.
             try_step(Step::ReadyFd, unsafe { libc::dup2(from, to) })?;
         }
-        Ok(())
+        Err(Step::Exec.encode(program.exec()))
     };
     // SAFETY: the closure makes only system calls, on memory that was prepared before the fork.
     unsafe { command.pre_exec(between_fork_and_exec) };

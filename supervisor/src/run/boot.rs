@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, sleep, sleep_until, timeout_at};
 
 use super::environment::Inherited;
 use super::exit::{self, code};
@@ -146,6 +146,9 @@ async fn turn(
     signals: &mut SignalStream,
     mut messages: mpsc::UnboundedReceiver<Message>,
 ) {
+    // They go on through whatever else happens; a sleep made anew in each turn might never end.
+    let mut group_poll = periodic(GROUP_POLL);
+    let mut health_refresh = periodic(HEALTH_REFRESH);
     while supervisor.exit().is_none() {
         let deadline = supervisor.deadline();
         let watches_groups = supervisor.watches_groups();
@@ -156,10 +159,16 @@ async fn turn(
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                 supervisor.feed(Event::Tick);
             }
-            () = sleep(GROUP_POLL), if watches_groups => supervisor.check_groups(),
-            () = sleep(HEALTH_REFRESH) => supervisor.refresh_health(),
+            _ = group_poll.tick(), if watches_groups => supervisor.check_groups(),
+            _ = health_refresh.tick() => supervisor.refresh_health(),
         }
     }
+}
+
+fn periodic(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 /// Everything the processes wrote comes out, then the last line.

@@ -1,6 +1,7 @@
 //! The event loop: `event = select!; actions = machine.step(event); perform(actions)`.
 
 mod boot;
+mod children;
 mod environment;
 mod exit;
 mod health;

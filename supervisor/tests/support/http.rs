@@ -18,10 +18,9 @@ pub fn get_as(address: SocketAddr, path: &str, token: &str) -> io::Result<(u16, 
 fn ask(address: SocketAddr, path: &str, header: &str) -> io::Result<(u16, String)> {
     let mut socket = TcpStream::connect_timeout(&address, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    write!(
-        socket,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\n{header}Connection: close\r\n\r\n"
-    )?;
+    // In one piece: who answers after the first piece and closes would reset the connection.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{header}Connection: close\r\n\r\n");
+    socket.write_all(request.as_bytes())?;
     let mut answer = String::new();
     socket.read_to_string(&mut answer)?;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());

@@ -13,7 +13,8 @@ mod setup;
 
 pub use setup::Setup;
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -290,13 +291,20 @@ pub fn start_with(setup: &mut Setup, ignored: &'static [i32], blocked: &'static 
     };
 }
 
-/// A loopback address that nobody listens on. Each test program has an IP address of its own, so that
-/// others that look for free ports at the same time never get the same.
+/// A loopback address that nobody listens on, a new one at each call. Each test program has an IP address
+/// of its own, so that others that look for free ports at the same time never get the same.
 pub fn free_address() -> SocketAddr {
+    static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
     let [_, a, b, c] = std::process::id().to_be_bytes();
-    let socket = std::net::TcpListener::bind(SocketAddr::from(([127, 64 + (a % 64), b, c.max(1)], 0)));
-    let socket = socket.expect("a free port");
-    socket.local_addr().expect("its address")
+    let ip = [127, 64 + (a % 64), b, c.max(1)];
+    loop {
+        let socket = TcpListener::bind(SocketAddr::from((ip, 0))).expect("a free port");
+        let address = socket.local_addr().expect("its address");
+        // The kernel gives a port again as soon as it is free.
+        if GIVEN.lock().expect("no panic while it is held").insert(address) {
+            return address;
+        }
+    }
 }
 
 /// Looks again and again until `look` finds something. For what nobody tells us of, such as `/proc`.

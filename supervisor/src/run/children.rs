@@ -1,0 +1,341 @@
+//! The children of runmate: who lives, what is connected to them, and how they ended.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::environment::{self, Inherited};
+use super::{log, probes};
+use crate::config::{self, LogFormat, Probe, Stdin};
+use crate::machine::{End, Event, Pid, ProcessId, Target};
+use crate::output::{Level, Line, Origin, Scratch, Sink, Stream};
+use crate::process::{self, OomCounter, Output, Reaped, Spawned, Spec, StdinFrom, Terminal, sys};
+use crate::signal::Signal;
+
+/// A process that runs, or was reaped and not yet spoken of.
+struct Life {
+    pid: Pid,
+    since: Instant,
+    streams: Vec<Rc<Stream>>,
+    probe: Option<AbortHandle>,
+    has_terminal: bool,
+    /// It was reaped: its pid may belong to somebody else by now.
+    reaped: bool,
+}
+
+/// A probe command that runs.
+struct ProbeCommand {
+    id: u64,
+    reply: oneshot::Sender<End>,
+}
+
+/// All children, by the process of the plan that they are.
+pub(super) struct Children {
+    plan: Rc<config::Plan>,
+    inherited: Inherited,
+    sink: Rc<Sink>,
+    scratch: Scratch,
+    sender: probes::Sender,
+    lives: Vec<Option<Life>>,
+    /// Process groups whose leader is gone while others of it live.
+    groups: BTreeMap<ProcessId, Pid>,
+    /// Pipes that may still bring something, those of processes that ended included.
+    streams: Vec<Rc<Stream>>,
+    probe_commands: HashMap<Pid, ProbeCommand>,
+    terminal: Terminal,
+    /// Opened once the first child runs: looking for it is no reason to keep that one waiting.
+    oom: Option<OomCounter>,
+    oom_seen: u64,
+}
+
+/// Who was reaped.
+pub(super) struct Dead {
+    /// Processes of the plan, in the order they were reaped.
+    pub processes: Vec<(ProcessId, End)>,
+    /// Whether any child is left, adopted ones included.
+    pub any_left: bool,
+}
+
+impl Children {
+    pub fn new(
+        plan: Rc<config::Plan>,
+        inherited: Inherited,
+        sink: Rc<Sink>,
+        sender: probes::Sender,
+    ) -> Children {
+        Children {
+            lives: plan.processes.iter().map(|_| None).collect(),
+            plan,
+            inherited,
+            sink,
+            scratch: Scratch::default(),
+            sender,
+            groups: BTreeMap::new(),
+            streams: Vec::new(),
+            probe_commands: HashMap::new(),
+            terminal: Terminal::detect(),
+            oom: None,
+            oom_seen: 0,
+        }
+    }
+
+    /// The value of a variable of our own environment, if it is UTF-8.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.inherited.iter().find(|(key, _)| key == name)?;
+        value.to_str()
+    }
+
+    /// Whether this life of the process goes on.
+    pub fn is_current(&self, process: ProcessId, pid: Pid) -> bool {
+        self.lives[process.0].as_ref().is_some_and(|life| life.pid == pid)
+    }
+
+    /// Whether a group without a leader must be looked at now and then, by [`Children::gone_group`].
+    /// Its last member may be reaped by a parent outside it, and then nothing else tells us.
+    pub fn has_groups(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
+    /// A process whose group was left by its leader and is empty now.
+    pub fn gone_group(&mut self) -> Option<ProcessId> {
+        let (process, _) = self.groups.iter().find(|(_, group)| !sys::group_alive(**group))?;
+        let process = *process;
+        self.groups.remove(&process);
+        Some(process)
+    }
+
+    /// Hands over the pipes that may still hold something.
+    pub fn take_streams(&mut self) -> Vec<Rc<Stream>> {
+        std::mem::take(&mut self.streams)
+    }
+
+    /// How many processes of the container the kernel has killed for lack of memory.
+    pub fn oom_kills(&self) -> Option<u64> {
+        self.oom.as_ref()?.kills()
+    }
+
+    /// Reaps every dead child. Each of the processes named must then be [`Children::bury`]ed.
+    pub fn reap(&mut self) -> Dead {
+        let mut processes = Vec::new();
+        let any_left = process::reap(|Reaped { pid, end }| {
+            if let Some(command) = self.probe_commands.remove(&pid) {
+                let _ = command.reply.send(end);
+            }
+            let lives = self.lives.iter_mut().enumerate();
+            let mut lives = lives.filter_map(|(index, life)| Some((index, life.as_mut()?)));
+            // Anybody else is an adopted orphan: reaped, and no news.
+            if let Some((index, life)) = lives.find(|(_, life)| life.pid == pid) {
+                life.reaped = true;
+                processes.push((ProcessId(index), end));
+            }
+        });
+        Dead { processes, any_left }
+    }
+
+    /// Ends the life of a process that was reaped; gives the event for the machine. `planned`: the
+    /// container is stopping, and an end is no failure.
+    pub fn bury(&mut self, process: ProcessId, end: End, planned: bool) -> Option<Event> {
+        let life = self.lives[process.0].take()?;
+        if let Some(probe) = life.probe {
+            probe.abort();
+        }
+        if life.has_terminal {
+            self.terminal.take_back();
+        }
+        // Its last words come before the line that says it is gone, as far as there is room.
+        life.streams.iter().for_each(|stream| stream.catch_up());
+        self.streams.retain(|stream| !stream.ended());
+        let group_alive = sys::group_alive(life.pid);
+        if group_alive {
+            self.groups.insert(process, life.pid);
+        } else {
+            self.groups.remove(&process);
+        }
+        let name = self.plan.processes[process.0].name.as_str();
+        let kills = self.oom_kills();
+        let oom = kills.map(|kills| kills > std::mem::replace(&mut self.oom_seen, kills));
+        let level = if end.succeeded() || planned {
+            Level::Info
+        } else {
+            Level::Error
+        };
+        let mut message = format!("{name} {}", log::end_in_words(end));
+        if oom == Some(true) {
+            message.push_str("; the kernel killed for lack of memory");
+        }
+        let line = Line::new(level, "ended", message)
+            .with("name", name)
+            .with("pid", life.pid);
+        let line = log::with_end(line, end)
+            .with("uptime", log::seconds(life.since.elapsed()))
+            .with_some("oom", oom);
+        self.sink.line(&line);
+        Some(Event::Ended {
+            process,
+            end,
+            group_alive,
+        })
+    }
+
+    /// Sends a signal, unless the process was reaped already: its end is on its way to the machine
+    /// then, and its pid may be somebody else's.
+    pub fn signal(&self, process: ProcessId, target: Target, signal: Signal) {
+        let reaped = self.lives[process.0].as_ref().is_some_and(|life| life.reaped);
+        if !(reaped && matches!(target, Target::Process(_))) {
+            let _ = sys::kill(target, signal);
+        }
+    }
+
+    /// Gives up waiting for the process to become ready.
+    pub fn stop_probe(&mut self, process: ProcessId) {
+        if let Some(probe) = self.lives[process.0].as_mut().and_then(|life| life.probe.take()) {
+            probe.abort();
+        }
+    }
+
+    /// Starts a process of the plan; gives the event for the machine.
+    pub fn spawn(&mut self, process: ProcessId) -> Event {
+        let plan = &self.plan.processes[process.0];
+        let has_terminal = plan.stdin == Stdin::Inherit && self.terminal.can_hand_over();
+        let mut spec = self.spec(process, &plan.command);
+        spec.stdin = match plan.stdin {
+            Stdin::Null => StdinFrom::Null,
+            Stdin::Inherit if has_terminal => StdinFrom::Terminal,
+            Stdin::Inherit => StdinFrom::Inherit,
+        };
+        spec.output = if plan.format == LogFormat::Inherit {
+            Output::Inherit
+        } else {
+            Output::Pipes
+        };
+        spec.ready_fd = match plan.ready.as_ref().map(|ready| &ready.probe) {
+            Some(Probe::Fd(fd)) => Some(*fd),
+            _ => None,
+        };
+        let spawned = match process::spawn(&spec) {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                let line = Line::new(
+                    Level::Error,
+                    "cannot_start",
+                    format!("cannot start {}: {}", plan.name, error.explain(&spec)),
+                )
+                .with("name", plan.name.as_str())
+                .with("code", error.exit_code());
+                self.sink.line(&line);
+                return Event::SpawnFailed {
+                    process,
+                    code: error.exit_code(),
+                    temporary: error.is_temporary(),
+                };
+            }
+        };
+        let line = Line::new(Level::Info, "started", format!("{} started", plan.name))
+            .with("name", plan.name.as_str())
+            .with("pid", spawned.pid);
+        self.sink.line(&line);
+        let pid = spawned.pid;
+        self.oom.get_or_insert_with(OomCounter::open);
+        let life = self.attend(process, spawned, has_terminal);
+        self.lives[process.0] = Some(life);
+        Event::Spawned(process, pid)
+    }
+
+    /// Connects a new child to its streams and its probe.
+    fn attend(&mut self, process: ProcessId, spawned: Spawned, has_terminal: bool) -> Life {
+        let plan = &self.plan.processes[process.0];
+        let pid = spawned.pid;
+        let mut streams = Vec::new();
+        let watch = plan
+            .ready
+            .as_ref()
+            .and_then(|ready| probes::watch(ready, process, pid, self.sender.clone()));
+        if let Some((stdout, stderr)) = spawned.pipes {
+            for (pipe, stream) in [(stdout, "stdout"), (stderr, "stderr")] {
+                let origin = Origin {
+                    process: plan.name.clone(),
+                    stream,
+                    pid,
+                };
+                let stream = Stream::new(
+                    pipe,
+                    plan.format,
+                    origin,
+                    self.plan.logs.max_line,
+                    watch.clone(),
+                    Rc::clone(&self.sink),
+                    Rc::clone(&self.scratch),
+                );
+                match stream {
+                    Ok(stream) => streams.push(Rc::new(stream)),
+                    Err(error) => self.sink.line(&Line::new(
+                        Level::Error,
+                        "cannot_read",
+                        format!("cannot read the output of {}: {error}", plan.name),
+                    )),
+                }
+            }
+        }
+        for stream in &streams {
+            tokio::task::spawn_local(Rc::clone(stream).run());
+            self.streams.push(Rc::clone(stream));
+        }
+        let probe = plan
+            .ready
+            .as_ref()
+            .and_then(|ready| probes::start(ready, process, pid, spawned.ready, self.sender.clone()));
+        Life {
+            pid,
+            since: Instant::now(),
+            streams,
+            probe,
+            has_terminal,
+            reaped: false,
+        }
+    }
+
+    /// A command with the environment and identity of a process.
+    fn spec(&self, process: ProcessId, command: &config::Command) -> Spec {
+        let plan = &self.plan.processes[process.0];
+        Spec {
+            argv: environment::argv(command),
+            env: environment::of_process(plan, &self.inherited),
+            cwd: plan.cwd.clone(),
+            user: plan.user.clone(),
+            umask: plan.umask,
+            stdin: StdinFrom::Null,
+            output: Output::Null,
+            ready_fd: None,
+        }
+    }
+
+    /// Runs the process's probe command once.
+    pub fn run_probe_command(&mut self, process: ProcessId, id: u64, reply: oneshot::Sender<End>) {
+        let plan = &self.plan.processes[process.0];
+        let Some(Probe::Exec(command)) = plan.ready.as_ref().map(|ready| &ready.probe) else {
+            return;
+        };
+        if self.lives[process.0].is_none() || reply.is_closed() {
+            return;
+        }
+        match process::spawn(&self.spec(process, command)) {
+            Ok(spawned) => {
+                self.probe_commands
+                    .insert(spawned.pid, ProbeCommand { id, reply });
+            }
+            // The reply is dropped: the attempt failed. The reason shows at the timeout.
+            Err(_) => drop(reply),
+        }
+    }
+
+    /// Ends a probe command that nobody waits for any more.
+    pub fn drop_probe_command(&self, id: u64) {
+        let running = self.probe_commands.iter().find(|(_, command)| command.id == id);
+        if let Some((pid, _)) = running {
+            let _ = sys::kill(Target::Group(*pid), Signal::KILL);
+        }
+    }
+}
