@@ -12,6 +12,7 @@ mod event;
 mod format;
 mod frame;
 mod json;
+mod object;
 mod queue;
 mod sink;
 mod stream;

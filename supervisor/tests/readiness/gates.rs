@@ -107,6 +107,8 @@ fn ready_is_said_once_however_often_the_line_comes() {
         "ready = { log = \"ready\" }",
     );
     let run = Setup::new(&config).start();
+    // A stop right behind the first match would be told of first.
+    run.wait_for_event("ready", "app");
     run.wait_for_message("app", "end");
     run.signal(libc::SIGTERM);
     let exit = run.exit();
