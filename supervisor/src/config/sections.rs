@@ -113,14 +113,17 @@ pub(super) fn health(value: Option<&Value>, env: &BTreeMap<String, String>) -> H
                 .and_then(|value| value.check(address::socket(&text, Ipv4Addr::UNSPECIFIED))),
         };
     }
-    let port = app_port(env);
-    if let (Some(value), Some(address)) = (&listen, health.listen)
-        && Some(address.port()) == port
+    if let Some(address) = health.listen
+        && Some(address.port()) == app_port(env)
     {
-        value.error(format!(
-            "port {} is $PORT, where the app listens; write another port",
-            address.port()
-        ));
+        match &listen {
+            Some(value) => value.error(format!(
+                "port {} is $PORT, where the app listens; write another port",
+                address.port()
+            )),
+            // Nobody asked for it: the app goes first. See `warnings`.
+            None => health.listen = None,
+        }
     }
     health.token = get("token")
         .and_then(|value| value.string("a string"))
@@ -133,7 +136,7 @@ pub(super) fn health(value: Option<&Value>, env: &BTreeMap<String, String>) -> H
 }
 
 /// The port that the platform expects the app on.
-pub(super) fn app_port(env: &BTreeMap<String, String>) -> Option<u16> {
+fn app_port(env: &BTreeMap<String, String>) -> Option<u16> {
     env.get("PORT").and_then(|port| port.parse().ok())
 }
 

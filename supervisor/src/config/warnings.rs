@@ -30,13 +30,11 @@ pub(super) fn warnings(plan: &Plan, env: &BTreeMap<String, String>) -> Vec<Strin
             ));
         }
     }
-    // Written in the config it is an error; see sections::health.
-    if let Some(address) = plan.health.listen
-        && Some(address.port()) == sections::app_port(env)
-    {
+    // Off, and nobody wrote so; see `sections::health`.
+    if plan.health.listen.is_none() && !plan.health.explicit {
         warnings.push(format!(
-            "the default health port {} is also $PORT; set health.listen to another port or to \"off\".",
-            address.port()
+            "there are no health endpoints: their default port {} is $PORT, where the app listens; set health.listen to another port, or to \"off\".",
+            sections::HEALTH.port()
         ));
     }
     warnings

@@ -132,10 +132,12 @@ impl Machine {
 
     /// Everything that is due by time or by order while the container goes down.
     pub(super) fn due_while_draining(&mut self, now: Time, out: &mut Vec<Action>) {
-        if let Stage::Delaying { drain, until } = self.stage
-            && until <= now
-        {
-            self.stage = Stage::Draining { drain };
+        if let Stage::Delaying { drain, until } = self.stage {
+            // A failed start may have been told to stop before the drain began.
+            self.kill_overdue(now, out);
+            if until <= now {
+                self.stage = Stage::Draining { drain };
+            }
         }
         if let Stage::Draining { drain } = self.stage {
             self.stop_in_order(now, drain, out);

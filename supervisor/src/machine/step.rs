@@ -215,16 +215,8 @@ impl Machine {
             {
                 self.stop_failed_start(now, process, pid, out);
             }
-            if let State::Stopping {
-                kill: Kill::At(time),
-                body,
-                ..
-            } = self.track(process).state
-                && time <= now
-            {
-                self.kill(process, body, out);
-            }
         }
+        self.kill_overdue(now, out);
         // One spawn at a time: its answer may start a drain, and then the next must not happen.
         if self.tracks.iter().any(|track| track.state == State::Spawning) {
             return;
@@ -300,6 +292,21 @@ impl Machine {
         out.push(Action::Report(Report::Stopping(process, signal, grace)));
         out.push(Action::Signal(process, target, signal));
         out.push(Action::Signal(process, target, Signal::CONT));
+    }
+
+    /// Kills those whose grace is over.
+    pub(super) fn kill_overdue(&mut self, now: Time, out: &mut Vec<Action>) {
+        for process in self.ids() {
+            if let State::Stopping {
+                kill: Kill::At(time),
+                body,
+                ..
+            } = self.track(process).state
+                && time <= now
+            {
+                self.kill(process, body, out);
+            }
+        }
     }
 
     pub(super) fn kill(&mut self, process: ProcessId, body: Body, out: &mut Vec<Action>) {

@@ -105,7 +105,8 @@ fn parse_ip(hex: &str) -> Option<IpAddr> {
             for (index, chunk) in bytes.chunks_mut(4).enumerate() {
                 chunk.copy_from_slice(&word(index * 8)?);
             }
-            Some(Ipv6Addr::from(bytes).into())
+            // A program with one socket for both families (Java's) holds 127.0.0.1 as ::ffff:127.0.0.1.
+            Some(Ipv6Addr::from(bytes).to_canonical())
         }
         _ => None,
     }
@@ -163,6 +164,9 @@ mod tests {
             parse_row("  1: 0100007F:1F90 00000000:0000 01 0:0 0:0 0 0 0 7 1"),
             None
         );
+        let row = "  2: 0000000000000000FFFF00000100007F:1F90 00000000000000000000000000000000:0000 0A \
+                   0:0 0:0 0 0 0 7 1";
+        assert_eq!(parse_row(row), Some(("127.0.0.1:8080".parse().unwrap(), 7)));
         assert_eq!(parse_row("rubbish"), None);
     }
 

@@ -220,12 +220,15 @@ fn warnings_name_variables_and_never_values() {
     let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf";
     let world = World::new().env("DB", arn).env("PORT", "9180");
     let text = format!("[process.app]\ncommand = [\"x\"]\nenv = {{ API = \"{arn}\" }}");
+    let plan = world.read(&text).unwrap();
+    // $PORT is the app's.
+    assert_eq!(plan.health.listen, None);
     assert_eq!(
-        world.read(&text).unwrap().warnings,
+        plan.warnings,
         [
             "DB holds a reference that this version passes on unresolved.",
             "process.app.env.API holds a reference that this version passes on unresolved.",
-            "the default health port 9180 is also $PORT; set health.listen to another port or to \"off\".",
+            "there are no health endpoints: their default port 9180 is $PORT, where the app listens; set health.listen to another port, or to \"off\".",
         ]
     );
 }

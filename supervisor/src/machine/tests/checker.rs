@@ -244,16 +244,26 @@ fn two_processes_of_which_one_cannot_be_executed() {
 
 #[test]
 fn two_processes_in_fine_time() {
-    let probed = Policy {
-        ready_within: Some(secs(2)),
-        restart: Restart::OnFailure,
-        ..service(&[])
+    let probed = |grace| {
+        let mut probed = Policy {
+            ready_within: Some(secs(2)),
+            restart: Restart::OnFailure,
+            ..service(&[])
+        };
+        probed.stop.grace = grace;
+        probed
     };
-    let mut plan = plan(1, vec![probed, main_service(&[0])]);
-    plan.drain_delay = secs(1);
-    plan.stop_budget = secs(4);
-    let explored = explore(&plan, &[None, None], Some(secs(1)));
-    assert!(explored.states > 1_000 && explored.exits > 10);
+    for (first, main, drain_delay) in [
+        (probed(None), main_service(&[0]), 1),
+        // The grace of a failed start may end within the drain delay.
+        (probed(Some(secs(1))), main_service(&[]), 3),
+    ] {
+        let mut plan = plan(1, vec![first, main]);
+        plan.drain_delay = secs(drain_delay);
+        plan.stop_budget = secs(4);
+        let explored = explore(&plan, &[None, None], Some(secs(1)));
+        assert!(explored.states > 1_000 && explored.exits > 10);
+    }
 }
 
 #[test]
