@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use runmate::process::listeners;
 use serde_json::json;
@@ -273,4 +273,20 @@ fn probe_gives_up_on_who_does_not_answer() {
             .unwrap()
             .contains("did not answer within 2s")
     );
+}
+
+#[test]
+fn connections_that_say_nothing_take_neither_descriptors_nor_the_answers_away() {
+    let run = Setup::new(&process("app", "ready wait TERM", ""))
+        .with_health()
+        .start();
+    run.wait_for_message("app", "ready");
+    let silent: Vec<TcpStream> = (0..100)
+        .map(|_| TcpStream::connect(run.health_address()).expect("a place in the queue"))
+        .collect();
+    // When its turn comes, those in front of it were given up.
+    assert_eq!(run.get("/livez").0, 200);
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", run.pid)).expect("it runs");
+    assert!(descriptors.count() < silent.len());
+    stop(&run);
 }

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use runmate_health::{Access, Component, Health, Phase as HealthPhase, Snapshot, Status};
+use tokio::sync::Semaphore;
 
 use crate::config;
 use crate::machine::{Phase, ProcessId, View};
@@ -37,7 +39,10 @@ pub(super) fn endpoints(config: &config::Health) -> Health {
 }
 
 /// How long a client may take to send its request: nobody holds a descriptor for longer without asking.
-const REQUEST: Duration = Duration::from_secs(10);
+const REQUEST: Duration = Duration::from_secs(5);
+/// Connections at the same time; others wait in the kernel's queue. Whoever reaches the port could
+/// otherwise take every descriptor there is, and then no process can be started.
+const CONNECTIONS: usize = 64;
 /// The pause after a connection could not be accepted, mostly for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -47,7 +52,10 @@ pub(super) async fn serve(health: Health, listener: TcpListener) -> io::Result<(
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let service = TowerToHyperService::new(health.router());
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
+        // Nobody closes the semaphore, so there always is a permit in the end.
+        let permit = Arc::clone(&room).acquire_owned().await;
         let Ok((connection, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
@@ -57,7 +65,10 @@ pub(super) async fn serve(health: Health, listener: TcpListener) -> io::Result<(
             .header_read_timeout(REQUEST)
             .serve_connection(TokioIo::new(connection), service.clone());
         // What fails in a connection is the client's affair.
-        tokio::task::spawn_local(async move { drop(served.await) });
+        tokio::task::spawn_local(async move {
+            drop(served.await);
+            drop(permit);
+        });
     }
 }
 
