@@ -251,6 +251,19 @@ fn check_shows_the_plan_and_starts_nothing() {
 }
 
 #[test]
+fn check_does_not_mind_a_reader_that_is_gone() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_runmate"))
+        .args(["check", "--", "true"])
+        .stdout(writer)
+        .output()
+        .expect("runmate can be started");
+    assert_eq!(stderr(&output), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn check_tells_machines_the_same() {
     let output = Setup::new(&process("app", "exit 0", ""))
         .args(["check", "--json"])

@@ -1,5 +1,6 @@
 //! `runmate check`.
 
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -36,7 +37,8 @@ pub(super) fn check(file: Option<&Path>, command: Vec<String>, as_json: bool) ->
         ),
         Err(errors) => (errors.to_string(), false),
     };
-    println!("{}", text.trim_end());
+    // Who reads only the beginning (`| head`) has seen enough.
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
     if ok { 0 } else { exit_code::CONFIG }
 }
 
