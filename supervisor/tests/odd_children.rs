@@ -149,6 +149,27 @@ fn an_exit_does_not_wait_for_a_stranger_who_writes_on_and_on() {
 }
 
 #[test]
+fn whom_a_task_leaves_in_its_group_costs_nothing() {
+    let config = process("task", "fork ( wait TERM )", "kind = \"task\"")
+        + &process("app", "ready wait TERM", "after = [\"task\"]");
+    let run = Setup::new(&(config + AMPLE)).start();
+    run.wait_for_message("app", "ready");
+    let turns = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", run.pid)).expect("it runs");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.expect("a count").trim().parse::<u32>().expect("a number")
+    };
+    let before = turns();
+    // The time is what is measured.
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(turns() - before < 15, "{} turns of the loop", turns() - before);
+    run.signal(libc::SIGTERM);
+    run.exit();
+}
+
+#[test]
 fn the_next_process_does_not_wait_for_a_daemon_that_holds_the_pipe_of_a_task() {
     let task = "fork ( setsid fork ( pid daemon wait TERM say late-words ) ) reap exit 0";
     let config = process("task", task, "kind = \"task\"")

@@ -83,9 +83,10 @@ impl Supervisor {
         self.machine.deadline().map(|deadline| self.zero + deadline)
     }
 
-    /// Whether [`Supervisor::check_groups`] must be called now and then.
+    /// Whether [`Supervisor::check_groups`] must be called now and then. Only a drain waits for groups;
+    /// before it, whom a task left behind may stay for as long as the container lives.
     pub fn watches_groups(&self) -> bool {
-        self.children.has_groups()
+        self.stop_by.is_some() && self.children.has_groups()
     }
 
     /// The exit code and its cause, once the machine has said so.
