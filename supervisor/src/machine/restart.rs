@@ -65,8 +65,8 @@ impl Machine {
         Sequel::Again(self.jittered(full).max(backoff.min))
     }
 
-    /// Three quarters of the delay to all of it (but never below the minimum), so that a fleet that fails together does not
-    /// come back together.
+    /// Three quarters of the delay to all of it, so that a fleet that fails together does not come back
+    /// together. The caller keeps it from going below the minimum.
     fn jittered(&mut self, full: Duration) -> Duration {
         if self.jitter == 0 {
             return full;
