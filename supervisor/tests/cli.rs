@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
 
 use serde_json::Value;
@@ -48,6 +50,14 @@ fn an_unknown_first_word_shows_the_entrypoint() {
             stderr(&output)
         );
     }
+}
+
+#[test]
+fn a_first_word_that_is_not_utf8_is_refused_like_any_other() {
+    let word = OsStr::from_bytes(b"caf\xe9");
+    let output = Setup::without_config().args([word]).output();
+    assert_eq!(output.status.code(), Some(64), "{}", stderr(&output));
+    assert!(stderr(&output).contains("`caf\u{fffd}` is not a command of runmate"));
 }
 
 #[test]

@@ -340,3 +340,21 @@ fn another_user_may_reopen_its_stdout() {
     assert_eq!(streams("two"), "stderr");
     assert_eq!(streams("three"), "stdout");
 }
+
+#[test]
+fn without_dev_null_the_log_says_so() {
+    need_root();
+    let program = support::fixture_path().display().to_string();
+    let config = format!("[process.app]\ncommand = {}", json!([program, "exit", "3"]));
+    let mut setup = Setup::new(&config);
+    in_image(&mut setup, 0, "", "");
+    fs::remove_file(setup.dir().join("dev/null")).unwrap();
+    let exit = setup.start().exit();
+    assert_eq!(exit.code, Some(126));
+    let line = &exit.lines[exit.position("cannot_start", "app").unwrap()];
+    let message = line["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("cannot start app: cannot open /dev/null: "),
+        "{message}"
+    );
+}

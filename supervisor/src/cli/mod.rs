@@ -124,8 +124,9 @@ fn refuse(error: &clap::Error, runs: bool) -> i32 {
         return exit_code::USAGE;
     }
     if error.kind() == ErrorKind::InvalidSubcommand {
-        let word = std::env::args().nth(1).unwrap_or_default();
-        let later = ["migrate", "exec"].contains(&word.as_str());
+        let word = std::env::args_os().nth(1).unwrap_or_default();
+        let word = word.to_string_lossy();
+        let later = ["migrate", "exec"].contains(&&*word);
         if later {
             eprintln!("runmate: `{word}` is not yet supported in this version");
         } else {

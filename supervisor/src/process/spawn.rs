@@ -1,6 +1,7 @@
 //! Starting a process: its group, its identity, its pipes, and everything a child must not inherit.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -197,7 +198,7 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
     let mut command = Command::new(&spec.argv[0]);
     command.process_group(0);
     command.stdin(match spec.stdin {
-        StdinFrom::Null => Stdio::null(),
+        StdinFrom::Null => null()?,
         StdinFrom::Inherit | StdinFrom::Terminal => Stdio::inherit(),
     });
     let pipes = match spec.output {
@@ -209,7 +210,7 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
         }
         Output::Inherit => None,
         Output::Null => {
-            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command.stdout(null()?).stderr(null()?);
             None
         }
     };
@@ -266,6 +267,15 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
         pid,
         pipes,
         ready: ready.map(|ready| ready.read),
+    })
+}
+
+/// Opened here: if the standard library fails at it, that cannot be told from a failed exec.
+fn null() -> Result<Stdio, SpawnError> {
+    let file = File::options().read(true).write(true).open("/dev/null");
+    file.map(Stdio::from).map_err(|error| SpawnError {
+        step: "open /dev/null",
+        error,
     })
 }
 

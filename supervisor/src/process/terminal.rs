@@ -18,9 +18,11 @@ impl Terminal {
         Terminal { ours }
     }
 
-    /// Whether a child can become its foreground job.
+    /// Whether a child can become its foreground job. Not while we are in the background: a shell has
+    /// the terminal then (`runmate run &`), and would lose it.
     pub fn can_hand_over(self) -> bool {
-        self.ours
+        // SAFETY: no memory is involved.
+        self.ours && unsafe { libc::tcgetpgrp(libc::STDIN_FILENO) == libc::getpgrp() }
     }
 
     /// Makes ourselves the foreground job again, after the child that was it ended.

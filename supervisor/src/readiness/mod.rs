@@ -25,10 +25,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// How long one attempt may take.
 pub const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// Repeats attempts until one says yes.
-pub async fn until<F: Future<Output = bool>>(interval: Duration, mut attempt: impl FnMut() -> F) {
+/// Repeats attempts until one succeeds; why the others did not goes to `failed`, where that is known.
+pub async fn until<F: Future<Output = Result<(), Option<String>>>>(
+    interval: Duration,
+    mut failed: impl FnMut(Option<String>),
+    mut attempt: impl FnMut() -> F,
+) {
     let mut pause = FIRST_PAUSE.min(interval);
-    while !timeout(ATTEMPT, attempt()).await.unwrap_or(false) {
+    while let Err(why) = timeout(ATTEMPT, attempt()).await.unwrap_or(Err(None)) {
+        failed(why);
         sleep(pause).await;
         pause = (pause * 2).min(interval);
     }
@@ -47,11 +52,17 @@ fn is_our_own(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(ours), Ok(theirs)) if ours == theirs)
 }
 
-/// Whether a GET is answered with 200 to 399.
-pub async fn http(target: &HttpTarget) -> bool {
-    http::get(target)
-        .await
-        .is_ok_and(|status| (200..400).contains(&status))
+/// A GET that is answered with 200 to 399; the error is another answer, in words.
+pub async fn http(target: &HttpTarget) -> Result<(), Option<String>> {
+    match http::get(target).await {
+        Ok(200..400) => Ok(()),
+        Ok(status) => Err(Some(format!(
+            "GET http://{}{} was answered with {status}; it takes 200 to 399",
+            target.address, target.path
+        ))),
+        // Who listens, and where, says more.
+        Err(_) => Err(None),
+    }
 }
 
 /// Waits for a newline on the descriptor that the process was handed (the convention of s6's

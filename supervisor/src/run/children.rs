@@ -21,6 +21,8 @@ struct Life {
     since: Instant,
     streams: Vec<Rc<Stream>>,
     probe: Option<AbortHandle>,
+    /// Why the last attempt of the probe failed, where that is known.
+    not_yet: Option<String>,
     has_terminal: bool,
     /// It was reaped: its pid may belong to somebody else by now.
     reaped: bool,
@@ -29,7 +31,7 @@ struct Life {
 /// A probe command that runs.
 struct ProbeCommand {
     id: u64,
-    reply: oneshot::Sender<End>,
+    reply: oneshot::Sender<Result<End, String>>,
 }
 
 /// All children, by the process of the plan that they are.
@@ -122,7 +124,7 @@ impl Children {
         let mut processes = Vec::new();
         let any_left = process::reap(|Reaped { pid, end }| {
             if let Some(command) = self.probe_commands.remove(&pid) {
-                let _ = command.reply.send(end);
+                let _ = command.reply.send(Ok(end));
             }
             let lives = self.lives.iter_mut().enumerate();
             let mut lives = lives.filter_map(|(index, life)| Some((index, life.as_mut()?)));
@@ -187,6 +189,18 @@ impl Children {
         if !(reaped && matches!(target, Target::Process(_))) {
             let _ = sys::kill(target, signal);
         }
+    }
+
+    /// Remembers why the last attempt of the probe failed.
+    pub fn not_yet(&mut self, process: ProcessId, why: Option<String>) {
+        if let Some(life) = &mut self.lives[process.0] {
+            life.not_yet = why;
+        }
+    }
+
+    /// Why the last attempt of the probe failed, as far as its answer tells.
+    pub fn why_not_ready(&mut self, process: ProcessId) -> Option<String> {
+        self.lives[process.0].as_mut()?.not_yet.take()
     }
 
     /// Gives up waiting for the process to become ready.
@@ -292,6 +306,7 @@ impl Children {
             since: Instant::now(),
             streams,
             probe,
+            not_yet: None,
             has_terminal,
             reaped: false,
         }
@@ -313,7 +328,12 @@ impl Children {
     }
 
     /// Runs the process's probe command once.
-    pub fn run_probe_command(&mut self, process: ProcessId, id: u64, reply: oneshot::Sender<End>) {
+    pub fn run_probe_command(
+        &mut self,
+        process: ProcessId,
+        id: u64,
+        reply: oneshot::Sender<Result<End, String>>,
+    ) {
         let plan = &self.plan.processes[process.0];
         let Some(Probe::Exec(command)) = plan.ready.as_ref().map(|ready| &ready.probe) else {
             return;
@@ -321,13 +341,15 @@ impl Children {
         if self.lives[process.0].is_none() || reply.is_closed() {
             return;
         }
-        match process::spawn(&self.spec(process, command)) {
+        let spec = self.spec(process, command);
+        match process::spawn(&spec) {
             Ok(spawned) => {
                 self.probe_commands
                     .insert(spawned.pid, ProbeCommand { id, reply });
             }
-            // The reply is dropped: the attempt failed. The reason shows at the timeout.
-            Err(_) => drop(reply),
+            Err(error) => {
+                let _ = reply.send(Err(error.explain(&spec)));
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use super::log::end_in_words;
 use crate::config::{Probe, Ready};
 use crate::machine::{End, Pid, ProcessId};
 use crate::output::Watch;
@@ -17,8 +18,10 @@ use crate::readiness;
 pub(super) enum Message {
     /// The probe of this life of the process passed.
     Ready(ProcessId, Pid),
-    /// Run the process's probe command and send its end.
-    RunProbe(ProcessId, u64, oneshot::Sender<End>),
+    /// The last attempt of this life of the process failed, for this reason where it is known.
+    NotYet(ProcessId, Pid, Option<String>),
+    /// Run the process's probe command and send its end, or why it could not be started.
+    RunProbe(ProcessId, u64, oneshot::Sender<Result<End, String>>),
     /// Nobody waits for this probe command any more.
     DropProbe(u64),
     /// Time to see whether the platform's port is served.
@@ -50,13 +53,24 @@ pub(super) fn start(
 ) -> Option<AbortHandle> {
     let interval = ready.interval;
     let told = sender.clone();
+    let failed = {
+        let sender = sender.clone();
+        let mut last = None;
+        move |why: Option<String>| {
+            if why != last {
+                last.clone_from(&why);
+                let _ = sender.send(Message::NotYet(process, pid, why));
+            }
+        }
+    };
     let task = match ready.probe.clone() {
         Probe::Log(_) => return None,
         Probe::Tcp(address) => spawn(told, process, pid, async move {
-            readiness::until(interval, || readiness::tcp(address)).await;
+            let attempt = || async move { readiness::tcp(address).await.then_some(()).ok_or(None) };
+            readiness::until(interval, failed, attempt).await;
         }),
         Probe::Http(target) => spawn(told, process, pid, async move {
-            readiness::until(interval, || readiness::http(&target)).await;
+            readiness::until(interval, failed, || readiness::http(&target)).await;
         }),
         Probe::Fd(_) => {
             let fd = fd?;
@@ -70,7 +84,7 @@ pub(super) fn start(
             told,
             process,
             pid,
-            until_command_succeeds(interval, process, sender),
+            until_command_succeeds(interval, process, failed, sender),
         ),
     };
     Some(task)
@@ -89,8 +103,13 @@ fn spawn(
     tokio::task::spawn_local(task).abort_handle()
 }
 
-async fn until_command_succeeds(interval: Duration, process: ProcessId, sender: Sender) {
-    readiness::until(interval, || {
+async fn until_command_succeeds(
+    interval: Duration,
+    process: ProcessId,
+    failed: impl FnMut(Option<String>),
+    sender: Sender,
+) {
+    readiness::until(interval, failed, || {
         let (reply, end) = oneshot::channel();
         let run = ProbeRun {
             id: next_id(),
@@ -100,7 +119,12 @@ async fn until_command_succeeds(interval: Duration, process: ProcessId, sender: 
         async move {
             let end = end.await;
             drop(run);
-            end.is_ok_and(End::succeeded)
+            match end {
+                Ok(Ok(end)) if end.succeeded() => Ok(()),
+                Ok(Ok(end)) => Err(Some(format!("its probe command {}", end_in_words(end)))),
+                Ok(Err(why)) => Err(Some(format!("cannot run its probe command: {why}"))),
+                Err(_) => Err(None),
+            }
         }
     })
     .await;

@@ -141,8 +141,11 @@ impl Supervisor {
             Message::Ready(process, pid) if self.children.is_current(process, pid) => {
                 self.feed(Event::Ready(process));
             }
+            Message::NotYet(process, pid, why) if self.children.is_current(process, pid) => {
+                self.children.not_yet(process, why);
+            }
             // Of an earlier life.
-            Message::Ready(..) => {}
+            Message::Ready(..) | Message::NotYet(..) => {}
             Message::RunProbe(process, id, reply) => self.children.run_probe_command(process, id, reply),
             Message::DropProbe(id) => self.children.drop_probe_command(id),
             Message::CheckPort => {
@@ -201,7 +204,9 @@ impl Supervisor {
         });
         match report {
             Report::NotReady(process, _) => {
-                line = line.with_some("why", ports::explain_probe(&self.plan.processes[process.0]));
+                let why = self.children.why_not_ready(*process);
+                let why = why.or_else(|| ports::explain_probe(&self.plan.processes[process.0]));
+                line = line.with_some("why", why);
                 self.children.stop_probe(*process);
             }
             Report::Stopping(process, ..) | Report::Killing(process) => self.children.stop_probe(*process),

@@ -75,7 +75,21 @@ fn a_bad_answer_is_told_from_none() {
     let address = free_address();
     let command = writer(&format!("serve address={address} fails=1000000"));
     let (_, line) = not_ready(&command, &format!("http = \"http://{address}/\""));
-    let expected = format!("something listens on {address}, but does not answer as expected");
+    let expected = format!("GET http://{address}/ was answered with 503; it takes 200 to 399");
+    assert_eq!(why(&line), expected);
+}
+
+#[test]
+fn the_end_of_a_command_is_named() {
+    let (_, line) = not_ready(&fixture("wait SIGTERM"), "exec = \"exit 3\"");
+    assert_eq!(why(&line), "its probe command exited with code 3");
+}
+
+#[test]
+fn a_command_that_is_not_there_is_named() {
+    let (_, line) = not_ready(&fixture("wait SIGTERM"), "exec = [\"/no/such/probe\"]");
+    let expected = "cannot run its probe command: /no/such/probe does not exist; \
+                    correct the path or COPY it into the image";
     assert_eq!(why(&line), expected);
 }
 
