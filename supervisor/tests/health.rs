@@ -167,7 +167,7 @@ fn details_are_for_those_with_the_token() {
 fn off_means_that_nothing_is_listened_on() {
     let listening = |run: &Runmate| {
         let mut found = listeners().into_iter();
-        found.any(|listener| listener.holder.is_some_and(|(pid, _)| pid == run.pid))
+        found.any(|listener| listener.holder.is_some_and(|holder| holder.pid == run.pid))
     };
     let config = process("app", "ready wait TERM", "");
     let run = Setup::new(&config).with_health().start();

@@ -68,6 +68,9 @@ enum Word {
         /// The config file
         #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Also dry-run secrets and databases; not yet supported in this version
+        #[arg(long)]
+        online: bool,
         /// Print JSON instead of text
         #[arg(long)]
         json: bool,
@@ -94,10 +97,15 @@ pub fn main() -> i32 {
         Ok(arguments) => match arguments.word {
             None => run::run(&run::Options::default()),
             Some(Word::Run { config, command }) => run::run(&run::Options { config, command }),
+            Some(Word::Check { online: true, .. }) => {
+                eprintln!("runmate: check --online is not yet supported in this version");
+                exit_code::USAGE
+            }
             Some(Word::Check {
                 config,
                 json,
                 command,
+                online: false,
             }) => check::check(config.as_deref(), command, json),
             Some(Word::Probe { config, url }) => probe::probe(config.as_deref(), url.as_deref()),
         },

@@ -5,21 +5,39 @@ use std::fmt;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::machine::Pid;
+
 /// A listening TCP socket.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listener {
     /// Where it listens.
     pub address: SocketAddr,
-    /// Who holds it: pid and name, where we may see that.
-    pub holder: Option<(i32, String)>,
+    /// Who holds it, where we may see that.
+    pub holder: Option<Holder>,
+}
+
+/// Who holds a socket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Holder {
+    /// Its pid.
+    pub pid: Pid,
+    /// The name the kernel knows it by.
+    pub name: String,
+    /// The process of the config that it is or descends from, where the caller knows it.
+    pub process: Option<String>,
 }
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.holder {
-            Some((pid, name)) => write!(f, "{name} (pid {pid}) listens on {}", self.address),
-            None => write!(f, "an unknown process listens on {}", self.address),
+            Some(Holder {
+                process: Some(process),
+                ..
+            }) => f.write_str(process)?,
+            Some(Holder { pid, name, .. }) => write!(f, "{name} (pid {pid})")?,
+            None => f.write_str("an unknown process")?,
         }
+        write!(f, " listens on {}", self.address)
     }
 }
 
@@ -36,7 +54,11 @@ pub fn listeners() -> Vec<Listener> {
         .into_iter()
         .map(|(address, inode)| Listener {
             address,
-            holder: holders.get(&inode).cloned(),
+            holder: holders.get(&inode).cloned().map(|(pid, name)| Holder {
+                pid,
+                name,
+                process: None,
+            }),
         })
         .collect();
     found.sort();
@@ -55,15 +77,19 @@ pub fn missing_listener(expected: SocketAddr, listeners: &[Listener]) -> Option<
         return None;
     }
     let near: Vec<String> = same_port().map(Listener::to_string).collect();
-    let all: Vec<String> = listeners.iter().map(Listener::to_string).collect();
-    Some(match (near.is_empty(), all.is_empty()) {
-        (false, _) => format!("{} only", near.join(", ")),
-        (true, false) => format!(
-            "nothing listens on port {}, but {}",
-            expected.port(),
-            all.join(", ")
-        ),
-        (true, true) => format!("nothing listens on port {}, nor on any other", expected.port()),
+    // Outside a container there are strangers; those of the config are the ones that matter.
+    let ours = |listener: &&Listener| {
+        listener
+            .holder
+            .as_ref()
+            .is_some_and(|holder| holder.process.is_some())
+    };
+    let any_ours = listeners.iter().any(|listener| ours(&listener));
+    let all = listeners.iter().filter(|listener| !any_ours || ours(listener));
+    let all: Vec<String> = all.map(Listener::to_string).collect();
+    Some(match if near.is_empty() { all } else { near } {
+        none if none.is_empty() => "nothing listens on any port".to_owned(),
+        some => format!("{} only", some.join(", ")),
     })
 }
 
@@ -178,7 +204,7 @@ mod tests {
             let found = listeners()
                 .into_iter()
                 .find(|listener| listener.address == address);
-            assert_eq!(found.unwrap().holder.unwrap().0, std::process::id() as i32);
+            assert_eq!(found.unwrap().holder.unwrap().pid, std::process::id() as i32);
         }
     }
 
@@ -186,7 +212,11 @@ mod tests {
     fn the_explanation_names_what_is_wrong() {
         let on = |address: &str| Listener {
             address: address.parse().unwrap(),
-            holder: Some((12, "node".into())),
+            holder: Some(Holder {
+                pid: 12,
+                name: "node".into(),
+                process: None,
+            }),
         };
         let explain =
             |expected: &str, listeners: &[Listener]| missing_listener(expected.parse().unwrap(), listeners);
@@ -196,11 +226,17 @@ mod tests {
         );
         assert_eq!(
             explain("0.0.0.0:8080", &[on("127.0.0.1:3000")]).as_deref(),
-            Some("nothing listens on port 8080, but node (pid 12) listens on 127.0.0.1:3000")
+            Some("node (pid 12) listens on 127.0.0.1:3000 only")
         );
         assert_eq!(
             explain("0.0.0.0:8080", &[]).as_deref(),
-            Some("nothing listens on port 8080, nor on any other")
+            Some("nothing listens on any port")
+        );
+        let mut known = on("127.0.0.1:3000");
+        known.holder.as_mut().unwrap().process = Some("app".into());
+        assert_eq!(
+            explain("0.0.0.0:8080", &[on("10.0.0.7:22"), known]).as_deref(),
+            Some("app listens on 127.0.0.1:3000 only")
         );
         for reachable in ["0.0.0.0:8080", "[::]:8080", "10.0.0.7:8080"] {
             assert_eq!(explain("0.0.0.0:8080", &[on(reachable)]), None);

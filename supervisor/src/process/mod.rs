@@ -12,9 +12,9 @@ mod terminal;
 mod waiter;
 
 pub use cgroup::OomCounter;
-pub use listeners::{Listener, listeners, missing_listener};
+pub use listeners::{Holder, Listener, listeners, missing_listener};
 pub use memory::forget_start_up_code;
-pub use orphans::signal_descendants;
+pub use orphans::{parent_of, signal_descendants};
 pub use spawn::{Output, SpawnError, Spawned, Spec, StdinFrom, spawn};
 pub use terminal::Terminal;
 pub use waiter::{Reaped, reap};

@@ -1,6 +1,6 @@
 //! Whoever is left below us in the process tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use super::sys;
@@ -10,10 +10,29 @@ use crate::signal::Signal;
 /// Sends a signal to every descendant. Called when all managed processes are gone, so all of them
 /// are adopted orphans or descend from one.
 pub fn signal_descendants(signal: Signal) {
-    for pid in descendants(std::process::id() as Pid) {
-        // It may have ended since /proc was read; that is what we want of it.
-        let _ = sys::kill(Target::Process(pid), signal);
+    let mut signalled = HashSet::new();
+    // Who forks meanwhile leaves a child that the list did not hold: look again until nobody is new.
+    for _ in 0..PASSES {
+        let mut anybody_new = false;
+        for pid in descendants(std::process::id() as Pid) {
+            if signalled.insert(pid) {
+                anybody_new = true;
+                // It may have ended since /proc was read; that is what we want of it.
+                let _ = sys::kill(Target::Process(pid), signal);
+            }
+        }
+        if !anybody_new {
+            return;
+        }
     }
+}
+
+/// A bound for those that fork faster than we look.
+const PASSES: usize = 20;
+
+/// The parent of a process; `None` if it is gone.
+pub fn parent_of(pid: Pid) -> Option<Pid> {
+    parent(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 fn descendants(root: Pid) -> Vec<Pid> {

@@ -349,10 +349,11 @@ fn become_user(user: &User) -> io::Result<()> {
     // has is no error for setgid and setuid; setgroups would be, hence the check.
     unsafe {
         if libc::geteuid() == 0 {
-            try_step(
-                Step::Groups,
-                libc::setgroups(user.groups.len(), user.groups.as_ptr()),
-            )?;
+            let set = libc::setgroups(user.groups.len(), user.groups.as_ptr());
+            // Root without capabilities may stay who it is, with the groups it has.
+            if !(set < 0 && user.uid == 0) {
+                try_step(Step::Groups, set)?;
+            }
         }
         try_step(Step::Gid, libc::setgid(user.gid))?;
         try_step(Step::Uid, libc::setuid(user.uid))

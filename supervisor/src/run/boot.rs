@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -48,8 +49,17 @@ pub fn run(options: &Options) -> i32 {
         Ok(runtime) => runtime,
         Err(error) => return fail_early(zero, &format!("cannot start the event loop: {error}")),
     };
+    std::panic::set_hook(Box::new(|panic| exit::say_panic(&panic.to_string())));
     // All of it runs on the main thread: children follow the death of the thread that made them.
-    LocalSet::new().block_on(&runtime, supervise(options, zero))
+    let run = || LocalSet::new().block_on(&runtime, supervise(options, zero));
+    match std::panic::catch_unwind(AssertUnwindSafe(run)) {
+        Ok(exit_code) => exit_code,
+        // Nothing of it is used any more. The children die with us.
+        Err(_) => fail_early(
+            zero,
+            "a fault inside runmate; please report it with the line before",
+        ),
+    }
 }
 
 async fn supervise(options: &Options, zero: Instant) -> i32 {
@@ -261,7 +271,7 @@ fn say_hello(sink: &Sink, config: &config::Plan) {
 }
 
 fn watch_port(supervisor: &Supervisor) {
-    if ports::platform_address(std::env::var("PORT").ok().as_deref()).is_some() {
+    if supervisor.platform_address().is_some() {
         let sender = supervisor.sender();
         tokio::task::spawn_local(async move {
             sleep(ports::PATIENCE).await;
@@ -297,8 +307,8 @@ async fn refuse(zero: Instant, errors: &config::ConfigErrors) -> i32 {
 
 /// An end before any process was started.
 async fn leave(sink: &Sink, zero: Instant, exit_code: i32, cause: &str, why: &str) -> i32 {
-    sink.last_line(&exit::line(exit_code, cause, why, zero.elapsed()));
-    sink.flush(Instant::now() + sink.patience()).await;
+    sink.last_line(&exit::line(Level::Error, exit_code, cause, why, zero.elapsed()));
+    sink.flush(Instant::now() + sink.patience().max(LAST_WORDS)).await;
     exit_code
 }
 

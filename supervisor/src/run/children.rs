@@ -12,7 +12,7 @@ use super::{log, probes};
 use crate::config::{self, LogFormat, Probe, Stdin};
 use crate::machine::{End, Event, Pid, ProcessId, Target};
 use crate::output::{Level, Line, Origin, Scratch, Sink, Stream};
-use crate::process::{self, OomCounter, Output, Reaped, Spawned, Spec, StdinFrom, Terminal, sys};
+use crate::process::{self, Listener, OomCounter, Output, Reaped, Spawned, Spec, StdinFrom, Terminal, sys};
 use crate::signal::Signal;
 
 /// A process that runs, or was reaped and not yet spoken of.
@@ -53,6 +53,9 @@ pub(super) struct Children {
     oom_seen: u64,
 }
 
+/// How far up the process tree is looked for a process of the plan.
+const MAX_ANCESTORS: usize = 32;
+
 /// Who was reaped.
 pub(super) struct Dead {
     /// Processes of the plan, in the order they were reaped.
@@ -88,6 +91,35 @@ impl Children {
     pub fn variable(&self, name: &str) -> Option<&str> {
         let (_, value) = self.inherited.iter().find(|(key, _)| key == name)?;
         value.to_str()
+    }
+
+    /// Who listens in this container, ourselves excepted; named as the config names them.
+    pub fn listeners(&self) -> Vec<Listener> {
+        let mut found = process::listeners();
+        let ourselves = std::process::id() as Pid;
+        found.retain(|listener| {
+            listener
+                .holder
+                .as_ref()
+                .is_none_or(|holder| holder.pid != ourselves)
+        });
+        for holder in found.iter_mut().filter_map(|listener| listener.holder.as_mut()) {
+            holder.process = self.process_of(holder.pid);
+        }
+        found
+    }
+
+    /// The name of the process that `pid` is or descends from.
+    fn process_of(&self, pid: Pid) -> Option<String> {
+        let ancestors = std::iter::successors(Some(pid), |pid| process::parent_of(*pid)).take(MAX_ANCESTORS);
+        let mut lives = ancestors.filter_map(|pid| {
+            let index = self
+                .lives
+                .iter()
+                .position(|life| life.as_ref().is_some_and(|life| life.pid == pid));
+            Some(self.plan.processes[index?].name.clone())
+        });
+        lives.next()
     }
 
     /// Whether this life of the process goes on.
@@ -240,6 +272,10 @@ impl Children {
                 .with("name", plan.name.as_str())
                 .with("code", error.exit_code());
                 self.sink.line(&line);
+                if has_terminal {
+                    // The child may have taken it before it failed.
+                    self.terminal.take_back();
+                }
                 return Event::SpawnFailed {
                     process,
                     code: error.exit_code(),

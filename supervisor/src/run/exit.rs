@@ -17,8 +17,7 @@ pub mod code {
 }
 
 /// `event: exit`, with what every end has.
-pub(super) fn line(code: i32, cause: &str, why: &str, uptime: Duration) -> Line {
-    let level = if code == 0 { Level::Info } else { Level::Error };
+pub(super) fn line(level: Level, code: i32, cause: &str, why: &str, uptime: Duration) -> Line {
     Line::new(level, "exit", format!("exit code {code}: {why}"))
         .with("cause", cause)
         .with("code", code)
@@ -27,8 +26,16 @@ pub(super) fn line(code: i32, cause: &str, why: &str, uptime: Duration) -> Line 
 
 /// Writes the last line without the log writer, for the cases in which there is none.
 pub(super) fn write_directly(code: i32, cause: &str, why: &str, uptime: Duration) {
-    let text = line(code, cause, why, uptime).to_json();
-    sys::write_all(libc::STDOUT_FILENO, text.as_bytes());
+    say(&line(Level::Error, code, cause, why, uptime));
+}
+
+/// What a panic says. It may have struck anywhere, the log writer included: nothing of ours is used.
+pub(super) fn say_panic(what: &str) {
+    say(&Line::new(Level::Error, "panic", what));
+}
+
+fn say(line: &Line) {
+    sys::write_all(libc::STDOUT_FILENO, line.to_json().as_bytes());
 }
 
 /// The last line of a `run` whose command line is wrong.

@@ -1,6 +1,7 @@
 //! The machine's hands and eyes: performs its actions, turns what happens into its events.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::probes::{self, Message};
 use super::{health, log, ports};
 use crate::config;
 use crate::machine::{Action, Cause, End, Event, Machine, ProcessId, Report, View};
-use crate::output::{Line, Sink, Stream};
+use crate::output::{Level, Line, Sink, Stream};
 use crate::process;
 use crate::signal::Signal;
 
@@ -76,6 +77,11 @@ impl Supervisor {
     /// A sender for tasks.
     pub fn sender(&self) -> probes::Sender {
         self.sender.clone()
+    }
+
+    /// Where the platform connects to, if `$PORT` says so.
+    pub fn platform_address(&self) -> Option<SocketAddr> {
+        ports::platform_address(self.children.variable("PORT"))
     }
 
     /// When the machine must hear of the time.
@@ -149,8 +155,10 @@ impl Supervisor {
             Message::RunProbe(process, id, reply) => self.children.run_probe_command(process, id, reply),
             Message::DropProbe(id) => self.children.drop_probe_command(id),
             Message::CheckPort => {
-                let expected = ports::platform_address(self.children.variable("PORT"));
-                if let Some(line) = expected.and_then(ports::check_platform_address) {
+                let line = self
+                    .platform_address()
+                    .and_then(|expected| ports::check_platform_address(expected, &self.children.listeners()));
+                if let Some(line) = line {
                     self.sink.line(&line);
                 }
             }
@@ -205,7 +213,9 @@ impl Supervisor {
         match report {
             Report::NotReady(process, _) => {
                 let why = self.children.why_not_ready(*process);
-                let why = why.or_else(|| ports::explain_probe(&self.plan.processes[process.0]));
+                let why = why.or_else(|| {
+                    ports::explain_probe(&self.plan.processes[process.0], &self.children.listeners())
+                });
                 line = line.with_some("why", why);
                 self.children.stop_probe(*process);
             }
@@ -243,7 +253,15 @@ impl Supervisor {
             _ => self.machine.last_end(about),
         };
         let kills = self.children.oom_kills();
-        super::exit::line(code, cause.name(), &why, self.zero.elapsed())
+        // Being told to stop is no failure, whatever code a process without a handler ends with; having
+        // to be killed is one.
+        let stopped = matches!(cause, Cause::Signal(_)) && end != Some(End::Killed(Signal::KILL));
+        let level = if stopped || code == 0 {
+            Level::Info
+        } else {
+            Level::Error
+        };
+        super::exit::line(level, code, cause.name(), &why, self.zero.elapsed())
             .with("name", self.names[about.0].as_str())
             .with_some(
                 "process_code",
