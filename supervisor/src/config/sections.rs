@@ -126,13 +126,23 @@ pub(super) fn health(value: Option<&Value>, env: &BTreeMap<String, String>) -> H
         }
     }
     health.token = get("token")
-        .and_then(|value| value.string("a string"))
+        .and_then(|value| value.check(bearer_token(value.string("a string")?)))
         .filter(|token| !token.is_empty());
     let details = [("token", false), ("public", true)];
     health.public_details = get("details")
         .and_then(|value| value.choice(&details))
         .unwrap_or(false);
     health
+}
+
+/// A token that a request can carry. One read from a file often ends with that file's line break, and
+/// would then never be matched.
+fn bearer_token(token: String) -> Result<String, String> {
+    if token != token.trim() || token.contains(char::is_control) {
+        // Not the token itself: this goes into the log.
+        return Err("no request can carry a line break, or a space at either end; remove it".to_owned());
+    }
+    Ok(token)
 }
 
 /// The port that the platform expects the app on.

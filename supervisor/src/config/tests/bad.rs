@@ -154,6 +154,12 @@ max_line=15"#,
             r#"6: logs.max_line: a bare number has no unit; write "15B""#,
         ],
     );
+    for token in ["secret\\n", " secret", "sec\\u0007ret"] {
+        check(
+            &format!("[process.app]\ncommand=\"x\"\n[health]\ntoken=\"{token}\""),
+            &["4: health.token: no request can carry a line break, or a space at either end; remove it"],
+        );
+    }
     check(
         r#"[process.app]
 command="x"
