@@ -83,6 +83,18 @@ fn a_wrong_option_of_another_command_goes_to_stderr() {
 }
 
 #[test]
+fn a_config_without_its_option_is_no_command() {
+    let message = "the COMMAND other.toml is no program; to name a config, write -c other.toml";
+    let config = process("app", "exit 3", "");
+    let output = Setup::new(&config).args(["check", "other.toml"]).output();
+    assert_eq!(output.status.code(), Some(78));
+    assert_eq!(stdout(&output).trim_end(), message);
+    let exit = Setup::new(&config).args(["run", "other.toml"]).start().exit();
+    assert_eq!(exit.code, Some(78));
+    assert_eq!(config_errors(&exit)[0]["message"], message);
+}
+
+#[test]
 fn help_and_version_are_no_errors() {
     for word in ["--help", "--version"] {
         let output = Setup::without_config().args([word]).output();

@@ -101,6 +101,12 @@ pub fn load(inputs: &Inputs) -> Result<Plan, ConfigErrors> {
             "the COMMAND is empty; write a program after \"--\"",
         ));
     }
+    if let Some(file) = inputs.command.first().filter(|word| word.ends_with(".toml")) {
+        return Err(ConfigErrors::single(
+            "",
+            format!("the COMMAND {file} is no program; to name a config, write -c {file}"),
+        ));
+    }
     match source::find(inputs)? {
         Some(found) => build(inputs, found.source, &found.name, &found.text),
         None if inputs.command.is_empty() => Err(ConfigErrors::single("", NOTHING_TO_RUN)),
