@@ -19,7 +19,7 @@ RELEASE    = cargo build --locked --release --target $(HOST) --target-dir $(TARG
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## A small app with a task and a sidecar, in the foreground; needs nothing but Rust
+demo: ## A small app with a task and a sidecar, in the foreground; needs Rust and a C compiler
 	@examples/quickstart/demo.sh
 
 check: ## Formatting, clippy and rustdoc, warnings being errors

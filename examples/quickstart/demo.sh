@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds runmate and the quickstart, and runs them in the foreground from a directory that is removed
-# afterwards. Needs Rust and nothing else; PORT, HEALTH_PORT and LOG_FORMAT may be set.
+# afterwards. Needs Rust and a C compiler; PORT, HEALTH_PORT and LOG_FORMAT may be set.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
