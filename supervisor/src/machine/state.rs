@@ -17,8 +17,9 @@ pub(super) enum State {
     Starting { pid: Pid, late: Option<Time> },
     /// Runs and is ready.
     Ready { pid: Pid, since: Time },
-    /// Waits to be started again.
-    Backoff { until: Time },
+    /// Waits to be started again: until then, and until what its last life left behind is gone. Two
+    /// lives at once would fight for ports and locks.
+    Backoff { until: Time, left: Option<Pid> },
     /// Was asked to stop.
     Stopping {
         body: Body,
@@ -183,13 +184,29 @@ impl Machine {
         };
         let single = self.tracks.iter().filter_map(|track| match track.state {
             State::Starting { late, .. } if self.is_running() => late,
-            State::Backoff { until } => Some(until),
+            State::Backoff { until, left: None } => Some(until),
             State::Stopping {
                 kill: Kill::At(time), ..
             } => Some(time),
             _ => None,
         });
         single.chain(whole).min()
+    }
+
+    /// Whether a process group without its leader is waited for: the end of its last member must be
+    /// told by [`super::Event::GroupGone`].
+    pub fn awaits_group(&self) -> bool {
+        self.tracks.iter().any(|track| {
+            matches!(
+                track.state,
+                State::Backoff { left: Some(_), .. }
+                    | State::Leftover { .. }
+                    | State::Stopping {
+                        body: Body::Group(_),
+                        ..
+                    }
+            )
+        })
     }
 
     pub(super) fn is_running(&self) -> bool {

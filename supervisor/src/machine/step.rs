@@ -79,15 +79,25 @@ impl Machine {
             Sequel::Final
         };
         match sequel {
-            Sequel::Again(delay) => self.back_off(now, process, delay, out),
+            Sequel::Again(delay) => self.back_off(now, process, delay, None, out),
             Sequel::Spent => self.for_good(now, process, Cause::RestartsSpent(process, Some(end)), out),
             Sequel::Final => self.for_good(now, process, Cause::CannotExecute(process, code), out),
         }
     }
 
-    fn back_off(&mut self, now: Time, process: ProcessId, delay: Time, out: &mut Vec<Action>) {
+    fn back_off(
+        &mut self,
+        now: Time,
+        process: ProcessId,
+        delay: Time,
+        left: Option<Pid>,
+        out: &mut Vec<Action>,
+    ) {
         let track = self.track(process);
-        track.state = State::Backoff { until: now + delay };
+        track.state = State::Backoff {
+            until: now + delay,
+            left,
+        };
         let restarts = track.restarts;
         out.push(Action::Report(Report::Restarting(process, delay, restarts)));
     }
@@ -134,7 +144,7 @@ impl Machine {
                 if group_alive {
                     out.push(Action::Signal(process, Target::Group(pid), Signal::KILL));
                 }
-                self.back_off(now, process, delay, out);
+                self.back_off(now, process, delay, group_alive.then_some(pid), out);
             }
             sequel => {
                 self.leave_or_follow(process, pid, group_alive);
@@ -183,12 +193,13 @@ impl Machine {
 
     fn group_gone(&mut self, process: ProcessId) {
         let track = self.track(process);
-        if let State::Leftover { .. }
-        | State::Stopping {
-            body: Body::Group(_), ..
-        } = track.state
-        {
-            track.state = State::Over;
+        match &mut track.state {
+            State::Leftover { .. }
+            | State::Stopping {
+                body: Body::Group(_), ..
+            } => track.state = State::Over,
+            State::Backoff { left, .. } => *left = None,
+            _ => {}
         }
     }
 
@@ -224,7 +235,7 @@ impl Machine {
         for process in self.ids() {
             let due = match self.track(process).state {
                 State::Waiting => self.policy(process).after.iter().all(|dep| self.satisfied(*dep)),
-                State::Backoff { until } => until <= now,
+                State::Backoff { until, left: None } => until <= now,
                 _ => false,
             };
             if due {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::path::Path;
 
 use super::sys;
 use crate::machine::{Pid, Target};
@@ -10,6 +11,10 @@ use crate::signal::Signal;
 /// Sends a signal to every descendant. Called when all managed processes are gone, so all of them
 /// are adopted orphans or descend from one.
 pub fn signal_descendants(signal: Signal) {
+    // PID 1 without a /proc: everybody else in the container is a descendant.
+    if std::process::id() == 1 && !Path::new("/proc/self/stat").exists() {
+        return sys::kill_everybody(signal);
+    }
     let mut signalled = HashSet::new();
     // Who forks meanwhile leaves a child that the list did not hold: look again until nobody is new.
     for _ in 0..PASSES {

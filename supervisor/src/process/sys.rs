@@ -44,6 +44,13 @@ pub fn kill(target: Target, signal: Signal) -> io::Result<()> {
     check(unsafe { libc::kill(address, signal.number()) }).map(drop)
 }
 
+/// Sends a signal to every process of the PID namespace but ourselves (kill(2), pid -1).
+pub fn kill_everybody(signal: Signal) {
+    assert!(std::process::id() == 1, "only PID 1 may take everybody for its own");
+    // SAFETY: no memory is involved.
+    unsafe { libc::kill(-1, signal.number()) };
+}
+
 /// Whether the process group has a member, zombies included.
 pub fn group_alive(group: Pid) -> bool {
     // SAFETY: no memory is involved; signal 0 only asks.

@@ -127,12 +127,6 @@ impl Children {
         self.lives[process.0].as_ref().is_some_and(|life| life.pid == pid)
     }
 
-    /// Whether a group without a leader must be looked at now and then, by [`Children::gone_group`].
-    /// Its last member may be reaped by a parent outside it, and then nothing else tells us.
-    pub fn has_groups(&self) -> bool {
-        !self.groups.is_empty()
-    }
-
     /// A process whose group was left by its leader and is empty now.
     pub fn gone_group(&mut self) -> Option<ProcessId> {
         let (process, _) = self.groups.iter().find(|(_, group)| !sys::group_alive(**group))?;

@@ -89,10 +89,11 @@ impl Supervisor {
         self.machine.deadline().map(|deadline| self.zero + deadline)
     }
 
-    /// Whether [`Supervisor::check_groups`] must be called now and then. Only a drain waits for groups;
-    /// before it, whom a task left behind may stay for as long as the container lives.
+    /// Whether [`Supervisor::check_groups`] must be called now and then: its last member may be reaped by
+    /// a parent outside it, and then nothing else tells us. Whom a task left behind may stay for as long
+    /// as the container lives; nobody waits for that.
     pub fn watches_groups(&self) -> bool {
-        self.stop_by.is_some() && self.children.has_groups()
+        self.machine.awaits_group()
     }
 
     /// The exit code and its cause, once the machine has said so.

@@ -41,7 +41,7 @@ fn key(world: &World) -> u64 {
         match track.state {
             State::Starting { late, .. } => late.map(ahead).hash(&mut hasher),
             State::Ready { since, .. } => (now - since).min(policy.backoff.reset).hash(&mut hasher),
-            State::Backoff { until } => ahead(until).hash(&mut hasher),
+            State::Backoff { until, left } => (ahead(until), left.is_some()).hash(&mut hasher),
             State::Stopping {
                 body,
                 kill,

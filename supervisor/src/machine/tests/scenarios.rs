@@ -372,7 +372,7 @@ fn a_start_for_which_the_system_had_no_room_is_tried_again() {
 }
 
 #[test]
-fn a_restart_first_clears_what_the_old_life_left() {
+fn a_restart_waits_until_what_the_old_life_left_is_gone() {
     let mut story = Story::new(plan(0, vec![main_service(&[]), service(&[])]));
     let left = Event::Ended {
         process: B,
@@ -383,6 +383,12 @@ fn a_restart_first_clears_what_the_old_life_left() {
         signals(&story.at(1, left)),
         [(B, Target::Group(101), Signal::KILL)]
     );
+    assert!(story.machine.awaits_group());
+    assert_eq!(story.machine.deadline(), None, "the delay alone is not enough");
+    story.at(5, Event::Tick);
+    assert_eq!(story.machine.view().processes[1].state, "restarting");
+    story.at(6, Event::GroupGone(B));
+    assert_eq!(story.machine.view().processes[1].state, "ready");
 }
 
 #[test]

@@ -26,6 +26,11 @@ impl Body {
     pub fn alive(&self) -> bool {
         self.leader.is_some() || self.group.is_some()
     }
+
+    /// Whether it takes a place in the stop order: not what a restart cleared away, which is dying.
+    fn counts(&self) -> bool {
+        self.leader.is_some() || (self.group.is_some() && !self.killed)
+    }
 }
 
 /// Machine, world and time together.
@@ -94,11 +99,11 @@ impl World {
             Action::Spawn(process) => return self.spawn(process).map(Some),
             Action::Signal(process, target, signal) => self.signal(process, target, signal)?,
             Action::Sweep(signal) => {
-                if self.bodies.iter().any(Body::alive) {
+                if self.bodies.iter().any(Body::counts) {
                     return Err("orphans are swept while a managed process lives".into());
                 }
                 self.orphan_killed |= signal == Signal::KILL;
-                if !self.orphan {
+                if !self.anybody() {
                     return Ok(Some(Event::NoChildren));
                 }
             }
@@ -170,16 +175,12 @@ impl World {
             }
             let body = &mut self.bodies[process.0];
             body.killed = true;
-            // What a restart clears away is nobody's any more; it dies at once.
-            if body.leader.is_none() && self.drain_began.is_none() {
-                body.group = None;
-            }
         }
         if signal == Signal::TERM && self.drain_began.is_none() {
             self.bodies[process.0].failed_start = true;
         } else if signal == Signal::TERM && !self.hurry && !self.bodies[process.0].failed_start {
             for (index, policy) in self.machine.plan().policies.iter().enumerate() {
-                if policy.after.contains(&process) && self.bodies[index].alive() {
+                if policy.after.contains(&process) && self.bodies[index].counts() {
                     return Err(format!("{process:?} stopped before {index}, which came after it"));
                 }
             }
@@ -206,7 +207,7 @@ impl World {
 
     fn live_levels_below(&self, process: ProcessId) -> u32 {
         let below = self.machine.plan().policies[process.0].after.iter();
-        let levels = below.map(|dep| u32::from(self.bodies[dep.0].alive()) + self.live_levels_below(*dep));
+        let levels = below.map(|dep| u32::from(self.bodies[dep.0].counts()) + self.live_levels_below(*dep));
         levels.max().unwrap_or(0)
     }
 
@@ -228,11 +229,14 @@ impl World {
         Ok(())
     }
 
+    fn anybody(&self) -> bool {
+        self.orphan || self.bodies.iter().any(Body::alive)
+    }
+
     /// Whatever the state, something must be able to move it on: a deadline, a living process, or
     /// it is over.
     fn check_liveness(&self) -> Result<(), String> {
-        let waits_for_somebody = self.bodies.iter().any(Body::alive) || self.orphan;
-        if self.exited.is_none() && !waits_for_somebody && self.machine.deadline().is_none() {
+        if self.exited.is_none() && !self.anybody() && self.machine.deadline().is_none() {
             return Err("stuck: nothing lives, no deadline, no exit".into());
         }
         if let Some(deadline) = self.machine.deadline()
@@ -336,11 +340,16 @@ impl World {
             }
             Move::GroupGone(process) => {
                 self.bodies[process.0].group = None;
-                self.feed(Event::GroupGone(process))
+                self.feed(Event::GroupGone(process))?;
+                if self.anybody() {
+                    Ok(())
+                } else {
+                    self.feed(Event::NoChildren)
+                }
             }
             Move::OrphanGone => {
                 self.orphan = false;
-                if self.bodies.iter().any(Body::alive) {
+                if self.anybody() {
                     Ok(())
                 } else {
                     self.feed(Event::NoChildren)
