@@ -46,7 +46,10 @@ pub fn kill(target: Target, signal: Signal) -> io::Result<()> {
 
 /// Sends a signal to every process of the PID namespace but ourselves (kill(2), pid -1).
 pub fn kill_everybody(signal: Signal) {
-    assert!(std::process::id() == 1, "only PID 1 may take everybody for its own");
+    assert!(
+        std::process::id() == 1,
+        "only PID 1 may take everybody for its own"
+    );
     // SAFETY: no memory is involved.
     unsafe { libc::kill(-1, signal.number()) };
 }
