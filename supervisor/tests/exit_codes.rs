@@ -57,6 +57,21 @@ fn a_stop_ends_with_the_code_that_main_chooses() {
     }
 }
 
+/// Every deploy stops containers; an alarm on ERROR lines must not hear of it.
+#[test]
+fn only_a_stop_that_had_to_kill_is_an_error() {
+    for (steps, stop, level) in [
+        ("default ready deaf", "", "INFO"),
+        ("ready wait TERM exit 3", "", "INFO"),
+        ("ready deaf", "stop = { grace = \"100ms\" }", "ERROR"),
+    ] {
+        let run = Setup::new(&process("app", steps, stop)).start();
+        run.wait_for_message("app", "ready");
+        run.signal(libc::SIGTERM);
+        assert_eq!(run.exit().line()["level"], level, "{steps}");
+    }
+}
+
 #[test]
 fn success_codes_become_0() {
     let config = process("app", "default ready deaf", "[run]\nsuccess_codes = [143, 7]");
