@@ -80,13 +80,28 @@ fn the_children_of_a_killed_runmate_die_with_it() {
 #[test]
 fn pid_1_without_a_proc_still_ends_the_orphans() {
     let steps = "fork ( setsid fork ( pid daemon wait TERM ) ) reap exit 4";
-    let config = process("app", steps, "[run]\nstop_budget = \"10m\"\n[health]\nlisten = \"off\"");
+    let config = process(
+        "app",
+        steps,
+        "[run]\nstop_budget = \"10m\"\n[health]\nlisten = \"off\"",
+    );
     let status = std::process::Command::new("timeout")
-        .args(["60", "unshare", "-mpf", "sh", "-c", "umount -l /proc && exec \"$0\" run"])
+        .args([
+            "60",
+            "unshare",
+            "-mpf",
+            "sh",
+            "-c",
+            "umount -l /proc && exec \"$0\" run",
+        ])
         .arg(env!("CARGO_BIN_EXE_runmate"))
         .env("RUNMATE_CONFIG_INLINE", config)
         .stdout(std::process::Stdio::null())
         .status()
         .expect("unshare(1), of util-linux, can be started (as root)");
-    assert_eq!(status.code(), Some(4), "124 is the time limit; 1 may mean that you are not root");
+    assert_eq!(
+        status.code(),
+        Some(4),
+        "124 is the time limit; 1 may mean that you are not root"
+    );
 }

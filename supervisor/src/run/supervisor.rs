@@ -116,18 +116,30 @@ impl Supervisor {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut actions = self.machine.step(self.zero.elapsed(), event);
-            // Before any signal is sent: a probe must find 503 no later than the app its SIGTERM.
-            self.publish();
-            // Signals next, all of them: what is said about them must not delay them. Only who is not
-            // ready is looked at while it still listens somewhere.
-            // Those that only make sure that a stopped process hears the others come after them.
+            // Signals first, all of them: nothing else must delay them. Only who is not ready is looked at
+            // while it still listens somewhere; and SIGCONT, which only makes sure that a stopped process
+            // hears the others, comes after those.
             actions.sort_by_key(|action| match action {
                 Action::Report(Report::NotReady(..)) => 0,
                 Action::Signal(_, _, Signal::CONT) => 2,
                 Action::Signal(..) => 1,
                 _ => 3,
             });
+            let urgent =
+                |action: &Action| matches!(action, Action::Signal(..) | Action::Report(Report::NotReady(..)));
+            let after = actions.partition_point(urgent);
+            let others = actions.split_off(after);
             for action in actions {
+                events.extend(self.perform(action));
+            }
+            if after > 1 {
+                // Several were woken; on few cores, what we say about it would keep the last one waiting.
+                std::thread::yield_now();
+            }
+            // Health is served on this thread: whoever asks because it got a signal is answered after
+            // this, and finds 503.
+            self.publish();
+            for action in others {
                 events.extend(self.perform(action));
             }
         }
