@@ -117,17 +117,16 @@ impl Supervisor {
         while let Some(event) = events.pop_front() {
             let mut actions = self.machine.step(self.zero.elapsed(), event);
             // Signals first, all of them: nothing else must delay them. Only who is not ready is looked at
-            // while it still listens somewhere; and SIGCONT, which only makes sure that a stopped process
-            // hears the others, comes after those.
-            actions.sort_by_key(|action| match action {
+            // while it still listens somewhere. SIGCONT only makes sure that a stopped process hears the
+            // others, and can wait.
+            let rank = |action: &Action| match action {
                 Action::Report(Report::NotReady(..)) => 0,
                 Action::Signal(_, _, Signal::CONT) => 2,
                 Action::Signal(..) => 1,
                 _ => 3,
-            });
-            let urgent =
-                |action: &Action| matches!(action, Action::Signal(..) | Action::Report(Report::NotReady(..)));
-            let after = actions.partition_point(urgent);
+            };
+            actions.sort_by_key(rank);
+            let after = actions.partition_point(|action| rank(action) < 2);
             let others = actions.split_off(after);
             for action in actions {
                 events.extend(self.perform(action));
