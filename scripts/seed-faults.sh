@@ -70,7 +70,7 @@ fault "two spawns at a time" step.rs \
                 return;' \
     'out.push(Action::Spawn(process));'
 fault "a drain delay that never ends" drain.rs \
-    '&& until <= now' \
-    '&& until < Time::ZERO'
+    'if until <= now {' \
+    'if until < Time::ZERO {'
 
 exit "$missed"
