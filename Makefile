@@ -7,6 +7,8 @@
 # `make bench BENCH_FLAGS=--write` renews docs/benchmarks.md.
 SETUP           ?= scripts/setup-tests.sh
 TEST_FLAGS      ?=
+# For how long the tests keep stdout blocked. `cargo test` by itself does so for two seconds.
+BLOCKED_SECS    ?= 60
 BENCH_FLAGS     ?=
 CONTAINER_TESTS ?= RUNMATE_BIN=$(TARGET_DIR)/$(HOST)/release/runmate \
                    cargo test --locked -p runmate --test docker -- --test-threads=1
@@ -32,7 +34,7 @@ audit: ## Licences, sources and banned crates of the dependency tree
 
 test: ## All tests, those in containers included
 	$(SETUP)
-	cargo test --locked --workspace $(TEST_FLAGS)
+	RUNMATE_TEST_BLOCKED_SECS=$(BLOCKED_SECS) cargo test --locked --workspace $(TEST_FLAGS)
 	$(RELEASE)
 	$(CONTAINER_TESTS)
 

@@ -122,12 +122,7 @@ pub fn load_health(inputs: &Inputs) -> Result<Health, ConfigErrors> {
         .as_ref()
         .map_or(("", ""), |found| (&found.name, &found.text));
     let (doc, document) = Doc::parse(name, text, inputs.env);
-    let root = Table {
-        doc: &doc,
-        key: String::new(),
-        at: 0,
-        table: &document,
-    };
+    let root = Table::root(&doc, &document);
     let health = sections::health(root.get("health").as_ref(), inputs.env);
     let errors: Vec<ConfigError> = doc
         .into_errors()
@@ -144,12 +139,7 @@ pub fn load_health(inputs: &Inputs) -> Result<Health, ConfigErrors> {
 /// Resolves a document; `name` is what errors call it.
 fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan, ConfigErrors> {
     let (doc, document) = Doc::parse(name, text, inputs.env);
-    let root = Table {
-        doc: &doc,
-        key: String::new(),
-        at: 0,
-        table: &document,
-    };
+    let root = Table::root(&doc, &document);
     sections::root(&root);
     sections::later(&root);
     let run = sections::run(root.get("run").as_ref(), inputs.env);

@@ -290,6 +290,16 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// The whole document.
+    pub(super) fn root(doc: &'a Doc<'a>, table: &'a DeTable<'a>) -> Table<'a> {
+        Table {
+            doc,
+            key: String::new(),
+            at: 0,
+            table,
+        }
+    }
+
     /// The dotted key of something in this table.
     pub(super) fn path(&self, name: &str) -> String {
         path(&self.key, name)

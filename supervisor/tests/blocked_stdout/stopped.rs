@@ -7,7 +7,7 @@ use crate::bare::{Pace, Run, Tap, writer};
 use crate::support::{eventually, fixture, free_address, http, proc};
 use crate::tally::Tally;
 
-/// How long the reader stops. By hand: `RUNMATE_TEST_BLOCKED_SECS=60`.
+/// How long the reader stops: a minute in `make test`, less where nobody wants to wait.
 fn pause() -> Duration {
     let seconds = std::env::var("RUNMATE_TEST_BLOCKED_SECS");
     Duration::from_secs(seconds.map_or(2, |seconds| seconds.parse().expect("seconds")))
