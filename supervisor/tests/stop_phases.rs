@@ -264,8 +264,9 @@ fn the_end_of_main_during_the_drain_delay_ends_the_delay() {
 
 #[test]
 fn a_stop_after_main_ended_by_itself_is_no_hurry() {
-    let config =
-        process("app", "exit 3", "after = [\"sidecar\"]") + &process("sidecar", "ready wait TERM deaf", "");
+    // Main ends at once: the sidecar must not be told to stop before it can hear it.
+    let config = process("app", "exit 3", "after = [\"sidecar\"]")
+        + &process("sidecar", "ready wait TERM deaf", "ready = { log = \"ready\" }");
     let run = Setup::new(&(config + AMPLE)).start();
     run.wait_for_message("sidecar", "got SIGTERM");
     let began = Instant::now();
