@@ -1,1 +1,15 @@
-//! Resolution of secret references. Nothing here yet: it arrives with the resolver itself.
+//! Secrets Manager and Parameter Store references to values.
+
+mod failure;
+mod form;
+mod reference;
+mod resolver;
+mod secret;
+mod source;
+
+pub use failure::{Class, Failure, FailureKind};
+pub use form::Form;
+pub use reference::{FileRef, ParameterRef, Reference, ReferenceError, SecretsManagerRef};
+pub use resolver::{Request, Resolver};
+pub use secret::Secret;
+pub use source::{Answers, Problem, Source};
