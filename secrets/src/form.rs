@@ -15,7 +15,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use json::Object;
+pub(crate) use json::{Object, scalar};
 
 /// How a variable holds its secret.
 ///

@@ -24,7 +24,7 @@ const SECRET: &str = "[QXZJ0-9]{8,16}";
 /// Values that hold a secret where an error might show it.
 fn holding(secret: &str) -> Vec<Vec<u8>> {
     [
-        format!("{secret}"),
+        secret.to_owned(),
         format!("\"{secret}\""),
         format!("[\"{secret}\"]"),
         format!("{{\"{secret}\": 1}}"),
