@@ -1,5 +1,7 @@
 //! The fault server itself: it has to behave like the services, or the tests that lean on it show nothing.
 
+#[path = "support/client.rs"]
+mod client;
 #[path = "support/credentials.rs"]
 mod credentials;
 #[path = "support/fault.rs"]
@@ -14,35 +16,8 @@ use serde_json::{Value, json};
 const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:demo/db-AbCdEf";
 const PARAMETER: &str = "arn:aws:ssm:eu-west-1:123456789012:parameter/demo/key";
 
-/// Sends a request as the SDK would, and reads the answer to its end.
 fn ask(server: &FaultServer, target: &str, body: &Value) -> (u16, Value) {
-    ask_in(server, "eu-west-1", target, body)
-}
-
-fn ask_in(server: &FaultServer, region: &str, target: &str, body: &Value) -> (u16, Value) {
-    let service = if target.starts_with("AmazonSSM") {
-        "ssm"
-    } else {
-        "secretsmanager"
-    };
-    let (body, mut stream) = (body.to_string(), connect(server));
-    write!(
-        stream,
-        "POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target: {target}\r\nContent-Length: {}\r\n\
-         Authorization: AWS4-HMAC-SHA256 Credential=AKID/20260101/{region}/{service}/aws4_request, \
-         SignedHeaders=host, Signature=0\r\n\r\n{body}",
-        body.len()
-    )
-    .expect("sent");
-    stream.shutdown(std::net::Shutdown::Write).expect("half closed");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-    (
-        status.unwrap_or_default(),
-        serde_json::from_str(body).unwrap_or_default(),
-    )
+    client::ask(&server.url(), "eu-west-1", target, body)
 }
 
 fn connect(server: &FaultServer) -> TcpStream {
@@ -164,7 +139,7 @@ fn answers_are_shuffled_and_carry_selectors() {
         &json!({ "Names": ["/demo/key"] }),
     );
     assert_ne!(plain["Parameters"][0]["Value"], "two", "not decrypted");
-    let (_, abroad) = ask_in(&server, "us-east-1", "AmazonSSM.GetParameters", &body);
+    let (_, abroad) = client::ask(&server.url(), "us-east-1", "AmazonSSM.GetParameters", &body);
     assert_eq!(abroad["Parameters"], json!([]));
 }
 
