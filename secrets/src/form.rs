@@ -41,3 +41,9 @@ impl Form {
         Ok(value.clone())
     }
 }
+
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("text")
+    }
+}
