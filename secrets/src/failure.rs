@@ -4,6 +4,13 @@ use std::fmt;
 
 use crate::Reference;
 
+#[cfg(test)]
+mod tests;
+
+/// Whom to give a permission: people take ECS's execution role for it, which is not the container's.
+const ROLE: &str = "the role that the container has (ECS: the task role, not the execution role; App Runner: \
+                    the instance role)";
+
 /// Why one reference could not be resolved.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -83,9 +90,177 @@ impl Failure {
         self.kind.class()
     }
 
-    /// The likely cause and what would help, as one or two clauses.
+    /// What went wrong alone, without the reference and the remedy.
+    pub fn describe(&self) -> String {
+        let noun = self.noun();
+        match &self.kind {
+            FailureKind::Denied { action } => format!("not allowed to call {action}"),
+            FailureKind::KmsDenied => {
+                format!("the {noun} may be read, but its value cannot be decrypted: kms:Decrypt was refused")
+            }
+            FailureKind::CredentialsRefused => "the credentials were refused".to_owned(),
+            FailureKind::NoCredentials => "there are no AWS credentials".to_owned(),
+            FailureKind::NotFound => format!("there is no such {noun}"),
+            FailureKind::NotFoundSuffix => {
+                "there is no such secret: the hyphen and six characters at the end of its ID were read as the \
+                 suffix that Secrets Manager adds to a name"
+                    .to_owned()
+            }
+            FailureKind::VersionNotFound => self.describe_version(),
+            FailureKind::ScheduledForDeletion => "the secret is scheduled for deletion".to_owned(),
+            FailureKind::NoSuchKey { key } => format!("its JSON has no key {key:?}"),
+            FailureKind::Null { key } => format!("the key {key:?} of its JSON is null"),
+            FailureKind::BadValue(what) | FailureKind::BadReference(what) => what.clone(),
+            FailureKind::Throttled => {
+                "there were too many requests, and no more time to try again".to_owned()
+            }
+            FailureKind::TimedOut => "there was no answer in time".to_owned(),
+            FailureKind::Unavailable => "the service cannot be reached, or failed".to_owned(),
+            FailureKind::NoTrustRoots => {
+                "no certificate authorities are installed, so no TLS server can be trusted".to_owned()
+            }
+        }
+    }
+
+    /// The likely cause and what would help, as one or two clauses. Empty where
+    /// [`describe`](Failure::describe) says it already: for bad values and bad references.
     pub fn remedy(&self) -> String {
-        String::new()
+        let noun = self.noun();
+        match &self.kind {
+            FailureKind::Denied { .. } => match self.reference {
+                // What an account must do for another one differs:
+                // https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_examples_cross.html
+                // https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-shared-parameters.html
+                Reference::Parameter(_) => format!(
+                    "allow that action on this parameter for {ROLE}; a parameter of another account has to \
+                     be shared with this one"
+                ),
+                _ => format!(
+                    "allow that action on this {noun} for {ROLE}; a secret of another account needs a \
+                     resource policy as well"
+                ),
+            },
+            FailureKind::KmsDenied => format!(
+                "allow kms:Decrypt on the {noun}'s KMS key for {ROLE}, in the role's policy and in the key's, \
+                 and see that the key is enabled"
+            ),
+            FailureKind::CredentialsRefused => {
+                "they may have expired, lack their session token or be of another partition, or this \
+                 machine's clock may be wrong"
+                    .to_owned()
+            }
+            FailureKind::NoCredentials => {
+                "give the container a role (ECS: taskRoleArn; App Runner: the instance role; Kubernetes: the \
+                 service account's), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    .to_owned()
+            }
+            FailureKind::NotFound => self.remedy_not_found(),
+            FailureKind::NotFoundSuffix => {
+                "write the ARN in full, with its own suffix behind that (aws secretsmanager describe-secret \
+                 --secret-id NAME shows it)"
+                    .to_owned()
+            }
+            FailureKind::VersionNotFound => self.remedy_version(),
+            FailureKind::ScheduledForDeletion => {
+                "restore it (aws secretsmanager restore-secret --secret-id NAME), or refer to another one"
+                    .to_owned()
+            }
+            FailureKind::NoSuchKey { .. } => {
+                format!("correct the key, in which case counts, or add it to the {noun}")
+            }
+            FailureKind::Null { .. } => format!("give it a value in the {noun}"),
+            FailureKind::BadValue(_) | FailureKind::BadReference(_) => String::new(),
+            FailureKind::Throttled => {
+                "start fewer containers at a time, allow more time, or have the account's request quota raised"
+                    .to_owned()
+            }
+            FailureKind::TimedOut => format!(
+                "is there a way to the service: {}, with a security group that lets port 443 through?",
+                self.route()
+            ),
+            FailureKind::Unavailable => format!(
+                "is the region right, and is there a way to the service: DNS, and {}?",
+                self.route()
+            ),
+            FailureKind::NoTrustRoots => {
+                "install the package ca-certificates, or COPY --from another image \
+                 /etc/ssl/certs/ca-certificates.crt to that path, or name such a file in SSL_CERT_FILE"
+                    .to_owned()
+            }
+        }
+    }
+
+    fn noun(&self) -> &'static str {
+        match self.reference {
+            Reference::SecretsManager(_) => "secret",
+            Reference::Parameter(_) => "parameter",
+            Reference::File(_) => "file",
+        }
+    }
+
+    fn remedy_not_found(&self) -> String {
+        match &self.reference {
+            Reference::SecretsManager(_) => {
+                "check the name, and that it was not deleted; it is looked for in the region and the account \
+                 of the ARN"
+            }
+            Reference::Parameter(_) => {
+                "check the name, in which case counts, and that it was not deleted; it is looked for in the \
+                 region and the account of the ARN"
+            }
+            Reference::File(file) if file.path.is_relative() => {
+                "create it, or correct the path, which is relative to the working directory"
+            }
+            Reference::File(_) => "create it, or correct the path",
+        }
+        .to_owned()
+    }
+
+    fn describe_version(&self) -> String {
+        match &self.reference {
+            Reference::SecretsManager(secret) => match (&secret.version_stage, &secret.version_id) {
+                (None, None) => "the secret has no current value".to_owned(),
+                (Some(stage), None) => format!("the secret has no version with the stage {stage:?}"),
+                (None, Some(id)) => format!("the secret has no version {id:?}"),
+                (Some(stage), Some(id)) => {
+                    format!("the secret has no version {id:?} with the stage {stage:?}")
+                }
+            },
+            Reference::Parameter(parameter) => match &parameter.selector {
+                Some(selector) => format!("the parameter has no version or label {selector:?}"),
+                None => "the parameter has no such version".to_owned(),
+            },
+            Reference::File(_) => "the file has no versions".to_owned(),
+        }
+    }
+
+    fn remedy_version(&self) -> String {
+        match &self.reference {
+            Reference::SecretsManager(secret)
+                if secret.version_stage.is_none() && secret.version_id.is_none() =>
+            {
+                "give it one (aws secretsmanager put-secret-value --secret-id NAME)"
+            }
+            Reference::SecretsManager(_) => {
+                "leave stage and id empty for the current version, or write one that exists (aws \
+                 secretsmanager list-secret-version-ids --secret-id NAME)"
+            }
+            Reference::Parameter(_) => {
+                "leave the selector out for the latest version, or write one that exists (aws ssm \
+                 get-parameter-history --name NAME); old versions go when there are more than a hundred"
+            }
+            Reference::File(_) => "name the file alone",
+        }
+        .to_owned()
+    }
+
+    /// How a network without a public address gets to the service.
+    fn route(&self) -> String {
+        let service = match self.reference {
+            Reference::Parameter(_) => "ssm",
+            _ => "secretsmanager",
+        };
+        format!("a VPC endpoint for {service}, a NAT gateway or a public address")
     }
 
     /// The IAM action that is needed to read this reference.
@@ -139,7 +314,24 @@ impl FailureKind {
 impl fmt::Display for Failure {
     /// What, which, why, and the remedy: one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.reference)
+        let reference = self.reference.to_string();
+        // Whoever asks for one reference without a name calls it by itself.
+        if self.name != reference {
+            write!(f, "{}: ", self.name)?;
+        }
+        write!(f, "cannot read {} {reference}", self.noun())?;
+        if let Some(region) = self.reference.region() {
+            write!(f, " in {region}")?;
+        }
+        write!(f, ": {}", self.describe())?;
+        let remedy = self.remedy();
+        if !remedy.is_empty() {
+            write!(f, "; {remedy}")?;
+        }
+        match &self.detail {
+            Some(detail) => write!(f, " ({detail})"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Secrets Manager and Parameter Store references to values.
 
+mod detail;
 mod failure;
 mod form;
 mod reference;

@@ -58,7 +58,9 @@ pub fn findings(plan: &Plan, env: &BTreeMap<String, String>) -> Vec<Finding> {
         identity(process, &mut found);
     }
     ports(plan, &mut found);
-    for (key, message) in secrets::shared_users(&plan.processes, &plan.secrets) {
+    // SAFETY: the call only returns a number.
+    let own = unsafe { libc::geteuid() };
+    for (key, message) in secrets::shared_users(&plan.processes, &plan.secrets, own) {
         add(&mut found, Severity::Warning, key, message);
     }
     for message in &plan.warnings {

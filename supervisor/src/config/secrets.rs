@@ -3,7 +3,7 @@
 //! Both come to one list of [`Secret`]s. Where they meet: what is named in the config beats what was
 //! found, and a variable that is there beats one that its `_ARN` would add.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -228,36 +228,27 @@ pub(super) fn sees(value: &Value) -> Option<Sees> {
     Some(Sees::Only(names.iter().filter_map(name).collect()))
 }
 
-/// What can be said of who sees what: the same user can read the environment of its other processes.
-pub(super) fn shared_users(processes: &[Process], secrets: &Secrets) -> Vec<(String, String)> {
-    let mut by_user: BTreeMap<Option<u32>, Vec<&Process>> = BTreeMap::new();
-    for process in processes {
-        by_user
-            .entry(process.user.as_ref().map(|user| user.uid))
-            .or_default()
-            .push(process);
-    }
-    let sees_any = |process: &Process| secrets.wanted.iter().any(|secret| process.sees(secret));
+/// Who can read the secrets of which process from /proc without being meant to: whoever runs as the same
+/// user, and root. `own` is the user that runmate runs as. Keys with a message each.
+pub(super) fn shared_users(processes: &[Process], secrets: &Secrets, own: u32) -> Vec<(String, String)> {
+    let uid = |process: &Process| process.user.as_ref().map_or(own, |user| user.uid);
     let mut found = Vec::new();
-    for together in by_user.values() {
-        for process in together.iter().filter(|process| sees_any(process)) {
-            let others: Vec<&str> = together
-                .iter()
-                .filter(|other| {
-                    secrets
-                        .wanted
-                        .iter()
-                        .any(|secret| process.sees(secret) && !other.sees(secret))
-                })
-                .map(|other| other.name.as_str())
-                .collect();
-            if !others.is_empty() {
-                let message = format!(
-                    "runs as the same user as {}, which can therefore read its secrets from /proc; give one of them another user",
-                    others.join(", ")
-                );
-                found.push((format!("process.{}.user", process.name), message));
-            }
+    for process in processes {
+        let others: Vec<&str> = processes
+            .iter()
+            .filter(|other| uid(other) == uid(process) || uid(other) == 0)
+            .filter(|other| {
+                let mut wanted = secrets.wanted.iter();
+                wanted.any(|secret| process.sees(secret) && !other.sees(secret))
+            })
+            .map(|other| other.name.as_str())
+            .collect();
+        if !others.is_empty() {
+            let message = format!(
+                "its secrets can be read from /proc by {}, of the same user or root; give them another user",
+                others.join(", ")
+            );
+            found.push((format!("process.{}.secrets", process.name), message));
         }
     }
     found

@@ -133,22 +133,28 @@ fn main_sees_all_and_the_others_what_they_name() {
             vec![true, true]
         ]
     );
-    let shared = shared_users(&plan.processes, &plan.secrets);
-    let keys: Vec<&str> = shared.iter().map(|(key, _)| key.as_str()).collect();
+    let shared = |plan: &Plan, own| -> Vec<String> {
+        let found = shared_users(&plan.processes, &plan.secrets, own);
+        found
+            .into_iter()
+            .map(|(key, message)| format!("{key}: {message}"))
+            .collect()
+    };
+    let rest = "of the same user or root; give them another user";
     assert_eq!(
-        keys,
-        ["process.app.user", "process.worker.user", "process.all.user"]
+        shared(&plan, 1000),
+        [
+            format!("process.app.secrets: its secrets can be read from /proc by nginx, worker, {rest}"),
+            format!("process.worker.secrets: its secrets can be read from /proc by nginx, {rest}"),
+            format!("process.all.secrets: its secrets can be read from /proc by nginx, worker, {rest}"),
+        ]
     );
-    assert!(
-        shared[0]
-            .1
-            .starts_with("runs as the same user as nginx, worker, which"),
-        "{}",
-        shared[0].1
-    );
-    let apart = text.replace("[process.nginx]", "[process.nginx]\nuser = \"33\"");
-    let apart = World::new().env("DB", DB).read(&apart).unwrap();
-    assert_eq!(shared_users(&apart.processes[..2], &apart.secrets), []);
+    let apart = "[process.app]\ncommand = [\"x\"]\n[process.nginx]\ncommand = [\"x\"]\nuser = \"33\"";
+    let apart = World::new().env("DB", DB).read(apart).unwrap();
+    assert_eq!(shared(&apart, 1000), [""; 0]);
+    let rooted = "[process.app]\ncommand = [\"x\"]\nuser = \"33\"\n[process.nginx]\ncommand = [\"x\"]";
+    let rooted = World::new().env("DB", DB).read(rooted).unwrap();
+    assert_eq!(shared(&rooted, 0).len(), 1);
 }
 
 #[test]
