@@ -2,6 +2,7 @@
 
 mod detail;
 mod failure;
+mod file;
 mod form;
 mod reference;
 mod resolver;
@@ -9,6 +10,7 @@ mod secret;
 mod source;
 
 pub use failure::{Class, Failure, FailureKind};
+pub use file::{FileSource, OfflineFile};
 pub use form::Form;
 pub use reference::{FileRef, ParameterRef, Reference, ReferenceError, SecretsManagerRef};
 pub use resolver::{Request, Resolver};

@@ -54,9 +54,9 @@ pub(super) fn parse(text: &str) -> Result<Option<Reference>, ReferenceError> {
 fn secret(arn: &Arn<'_>, rest: &str) -> Result<Option<Reference>, ReferenceError> {
     // One more than may be there: a text of colons is not worth a list.
     let parts: Vec<&str> = rest.splitn(5, ':').collect();
-    let (id, key, stage, version) = match parts.as_slice() {
-        &[id] => (id, "", "", ""),
-        &[id, key, stage, version] => (id, key, stage, version),
+    let (id, key, stage, version) = match *parts.as_slice() {
+        [id] => (id, "", "", ""),
+        [id, key, stage, version] => (id, key, stage, version),
         _ if rest.bytes().all(|byte| is_name(byte) || byte == b':') => {
             return Err(wrong_count(arn, rest));
         }

@@ -19,16 +19,11 @@ fn nearly() -> impl Strategy<Value = String> {
 fn valid() -> impl Strategy<Value = String> {
     let head = ("aws(-cn|-us-gov|-iso)?", "[a-z]{2}-[a-z]{4,5}-[1-9]", "[0-9]{12}");
     let part = "[A-Za-z0-9/_+=.@!-]{0,12}";
-    let secret = (
-        head.clone(),
-        "[A-Za-z0-9/_+=.@!-]{1,30}",
-        "[^:\\pC]{0,9}",
-        part,
-        part,
-    )
-        .prop_map(|((partition, region, account), id, key, stage, version)| {
+    let secret = (head, "[A-Za-z0-9/_+=.@!-]{1,30}", "[^:\\pC]{0,9}", part, part).prop_map(
+        |((partition, region, account), id, key, stage, version)| {
             format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{id}:{key}:{stage}:{version}")
-        });
+        },
+    );
     let parameter = (
         head,
         "[A-Za-z0-9_.-][A-Za-z0-9/_.-]{0,30}",
