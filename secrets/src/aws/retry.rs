@@ -26,7 +26,9 @@ pub(super) fn attempt_limit(overall: Duration) -> Duration {
 /// never cut short: if it is too long, failing now says the same as failing later.
 pub(super) fn pause(failed: u32, asked: Option<Duration>, left: Duration, random: f64) -> Option<Duration> {
     // With no room at all the last attempt was made; another one, at the same moment, would be one of many.
-    let room = left.checked_sub(SHORTEST_ATTEMPT).filter(|room| !room.is_zero())?;
+    let room = left
+        .checked_sub(SHORTEST_ATTEMPT)
+        .filter(|room| !room.is_zero())?;
     if let Some(asked) = asked {
         return (asked <= room).then(|| (asked + FIRST.mul_f64(random)).min(room));
     }
