@@ -1,14 +1,17 @@
 //! Secrets Manager and Parameter Store references to values.
 
+mod aws;
 mod detail;
 mod failure;
 mod file;
 mod form;
+mod plan;
 mod reference;
 mod resolver;
 mod secret;
 mod source;
 
+pub use aws::AwsSource;
 pub use failure::{Class, Failure, FailureKind};
 pub use file::{FileSource, OfflineFile};
 pub use form::Form;

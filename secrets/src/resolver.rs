@@ -1,8 +1,18 @@
 //! From references to values: each fetched once, all failures together.
 
+use std::env;
+use std::fmt;
 use std::time::Duration;
 
-use crate::{Failure, Form, Reference, Secret};
+use tokio::time::{Instant, timeout_at};
+
+use crate::aws::AwsSource;
+use crate::file::{FileSource, OfflineFile};
+use crate::plan::distinct;
+use crate::{Failure, FailureKind, Form, Problem, Reference, Secret, Source};
+
+/// The variable that names a file with values for all references.
+const OFFLINE: &str = "RUNMATE_SECRETS_FILE";
 
 /// One thing to be resolved.
 #[derive(Clone, Debug)]
@@ -18,16 +28,52 @@ pub struct Request {
 /// Resolves references: AWS ones by the SDK's credential chain, `file:` ones from files, and all of them from
 /// the file that `RUNMATE_SECRETS_FILE` names, if it is set.
 ///
-/// Nothing of the SDK is set up before the first AWS reference is asked for.
+/// Nothing of the SDK is set up before the first AWS reference is asked for. Keep the resolver if you resolve
+/// more than once: connections and credentials are kept with it.
+#[derive(Debug)]
 pub struct Resolver {
     timeout: Duration,
+    sources: Sources,
+}
+
+/// Who answers.
+enum Sources {
+    /// AWS references and files, each from where they are.
+    Real { aws: Box<dyn Source>, files: FileSource },
+    /// One for everything.
+    One(Box<dyn Source>),
+    /// Nobody: the offline file cannot be used.
+    None(Problem),
 }
 
 impl Resolver {
     /// A resolver for the environment this program runs in, with 30 s for everything.
+    ///
+    /// `RUNMATE_SECRETS_FILE` is read now; if that fails, everything that is asked for fails and says why.
     pub fn from_env() -> Resolver {
+        let sources = match env::var_os(OFFLINE).filter(|path| !path.is_empty()) {
+            Some(path) => match OfflineFile::load(path) {
+                Ok(file) => Sources::One(Box::new(file)),
+                Err(sentence) => Sources::None(FailureKind::BadValue(sentence).into()),
+            },
+            None => Sources::Real {
+                aws: Box::new(AwsSource::from_env()),
+                files: FileSource,
+            },
+        };
+        Resolver::of(sources)
+    }
+
+    /// A resolver that asks this source for everything, whatever the environment says: for tests, and for
+    /// values that are kept elsewhere.
+    pub fn with_source(source: impl Source + 'static) -> Resolver {
+        Resolver::of(Sources::One(Box::new(source)))
+    }
+
+    fn of(sources: Sources) -> Resolver {
         Resolver {
             timeout: Duration::from_secs(30),
+            sources,
         }
     }
 
@@ -39,10 +85,19 @@ impl Resolver {
     }
 
     /// Resolves all of them with as few calls as the services allow; the answers come in the order of the
-    /// requests.
+    /// requests. What is not answered in time fails as [`FailureKind::TimedOut`].
     pub async fn resolve(&self, requests: &[Request]) -> Vec<Result<Secret, Failure>> {
-        let _ = (requests, self.timeout);
-        Vec::new()
+        // The same value may be wanted by several requests, each with a key or form of its own.
+        let (wanted, places) = distinct(
+            requests
+                .iter()
+                .map(|request| request.reference.without_json_key()),
+        );
+        let answers = self.fetch(&wanted).await;
+        let pairs = requests.iter().zip(places);
+        pairs
+            .map(|(request, place)| finish(request, &answers[place]))
+            .collect()
     }
 
     /// Resolves one reference as text.
@@ -58,4 +113,79 @@ impl Resolver {
         let mut answers = self.resolve(&[request]).await;
         answers.remove(0)
     }
+
+    async fn fetch(&self, wanted: &[Reference]) -> Vec<Result<Secret, Problem>> {
+        let deadline = Instant::now() + self.timeout;
+        match &self.sources {
+            Sources::One(source) => bounded(&**source, wanted, deadline).await,
+            Sources::None(problem) => vec![Err(problem.clone()); wanted.len()],
+            Sources::Real { aws, files } => {
+                let is_file = |reference: &&Reference| matches!(reference, Reference::File(_));
+                let (in_files, in_aws): (Vec<_>, Vec<_>) = wanted.iter().cloned().partition(|r| is_file(&r));
+                let (from_files, from_aws) = tokio::join!(
+                    bounded(files, &in_files, deadline),
+                    bounded(&**aws, &in_aws, deadline)
+                );
+                let (mut from_files, mut from_aws) = (from_files.into_iter(), from_aws.into_iter());
+                let next = |reference| {
+                    if is_file(&reference) {
+                        from_files.next()
+                    } else {
+                        from_aws.next()
+                    }
+                };
+                wanted.iter().filter_map(next).collect()
+            }
+        }
+    }
 }
+
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sources::Real { .. } => "AWS and files",
+            Sources::One(_) => "one source",
+            Sources::None(_) => "an offline file that cannot be used",
+        })
+    }
+}
+
+/// Asks a source, and answers in its place if it does not.
+async fn bounded(
+    source: &dyn Source,
+    wanted: &[Reference],
+    deadline: Instant,
+) -> Vec<Result<Secret, Problem>> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    // A source that keeps to its deadline has kept what it got so far; it must not be cut off in that moment.
+    let left = deadline.saturating_duration_since(Instant::now());
+    let early = deadline - (left / 20).min(Duration::from_millis(200));
+    let answers = timeout_at(deadline, source.fetch(wanted, early.into_std())).await;
+    let mut answers = answers.unwrap_or_default();
+    answers.resize_with(wanted.len(), || {
+        Err(Problem::of(FailureKind::TimedOut, "there was no answer in time"))
+    });
+    answers
+}
+
+/// What one request gets of the answer for its reference.
+fn finish(request: &Request, answer: &Result<Secret, Problem>) -> Result<Secret, Failure> {
+    let failure = |kind, detail| Failure {
+        name: request.name.clone(),
+        reference: request.reference.clone(),
+        kind,
+        detail,
+    };
+    match answer {
+        Ok(value) => {
+            let value = request.form.apply(value, request.reference.json_key());
+            value.map_err(|kind| failure(kind, None))
+        }
+        Err(problem) => Err(failure(problem.kind.clone(), problem.detail.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,16 @@ pub struct Problem {
     pub detail: Option<String>,
 }
 
+impl Problem {
+    /// A problem with the words of whoever has it.
+    pub(crate) fn of(kind: FailureKind, detail: impl Into<String>) -> Problem {
+        Problem {
+            kind,
+            detail: Some(detail.into()),
+        }
+    }
+}
+
 impl From<FailureKind> for Problem {
     fn from(kind: FailureKind) -> Problem {
         Problem { kind, detail: None }

@@ -1,0 +1,162 @@
+//! Credentials: the SDK's default chain, asked once and before anything else, so that having none is one
+//! failure and said as such.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use aws_config::Region;
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::imds;
+use aws_config::imds::client::error::ImdsError;
+use aws_config::provider_config::ProviderConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::api::CallError;
+use super::client::{cause, chain, connect_error, has_cause};
+use super::retry;
+use crate::{FailureKind, Problem};
+
+/// Loads credentials, again and again if what keeps them away may pass. `region` is where a profile or a web
+/// identity asks STS, if it names none.
+pub(super) async fn load(
+    http: &SharedHttpClient,
+    region: &str,
+    attempt: Duration,
+    deadline: Instant,
+) -> Result<Credentials, Problem> {
+    let chain = chain_of(http, region).await;
+    let mut failed = 0;
+    loop {
+        let limit = deadline.min(Instant::now() + attempt);
+        let error = match timeout_at(limit, chain.provide_credentials()).await {
+            Ok(Ok(credentials)) => return Ok(credentials),
+            Ok(Err(error)) => meaning(&error),
+            Err(_) => CallError {
+                problem: Problem::of(FailureKind::TimedOut, timed_out(attempt)),
+                transient: true,
+                wait: None,
+            },
+        };
+        failed += 1;
+        let left = deadline.saturating_duration_since(Instant::now());
+        match retry::pause(failed, None, left, retry::random()).filter(|_| error.transient) {
+            Some(pause) => sleep(pause).await,
+            None => return Err(error.problem),
+        }
+    }
+}
+
+async fn chain_of(http: &SharedHttpClient, region: &str) -> DefaultCredentialsChain {
+    let region = Region::new(region.to_owned());
+    let config = ProviderConfig::without_region().with_http_client(http.clone());
+    let config = config.with_region(Some(region.clone()));
+    // The instance's metadata are the last in the chain and mostly not there: one attempt of a second, as in
+    // the other SDKs, or a machine without credentials learns of it late.
+    let metadata = imds::Client::builder().configure(&config).max_attempts(1).build();
+    let chain = DefaultCredentialsChain::builder()
+        .configure(config)
+        .region(region);
+    chain.imds_client(metadata).build().await
+}
+
+const NOTHING_SET_UP: &str = "there are no credentials in the environment, in a profile, from a web identity, from a \
+     container's endpoint or in an instance's metadata";
+
+/// What a failure of the chain means: only having nothing set up lets it go on to its next member.
+fn meaning(error: &CredentialsError) -> CallError {
+    let words = chain(error);
+    if let Some(error) = cause::<ConnectorError>(error)
+        && !has_cause::<ImdsError>(error)
+    {
+        return connect_error(error);
+    }
+    let (kind, transient) = match error {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            return without_retry(FailureKind::NoCredentials, NOTHING_SET_UP.into());
+        }
+        CredentialsError::ProviderTimedOut(_) => (FailureKind::TimedOut, true),
+        CredentialsError::InvalidConfiguration(_) => {
+            let words = bad_token().unwrap_or(words);
+            return without_retry(FailureKind::NoCredentials, words);
+        }
+        // Elsewhere than on EC2 somebody else may listen at that address, and answer as they like.
+        _ if has_cause::<ImdsError>(error) => (FailureKind::NoCredentials, false),
+        // A file that a variable names and that is not there.
+        _ if has_cause::<io::Error>(error) => (FailureKind::NoCredentials, false),
+        _ => by_words(&words),
+    };
+    CallError {
+        problem: Problem::of(kind, words),
+        transient,
+        wait: None,
+    }
+}
+
+fn without_retry(kind: FailureKind, words: String) -> CallError {
+    CallError {
+        problem: Problem::of(kind, words),
+        transient: false,
+        wait: None,
+    }
+}
+
+/// The SDK keeps the status of a container's endpoint and the code of STS for its words alone.
+fn by_words(words: &str) -> (FailureKind, bool) {
+    const REFUSED: [&str; 10] = [
+        "credential provider: 4",
+        "StatusCode(4",
+        "AccessDenied",
+        "NotAuthorized",
+        "ExpiredToken",
+        "InvalidIdentityToken",
+        "IDPRejectedClaim",
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+        "failed to load credentials [",
+    ];
+    let throttled = words.contains("StatusCode(429)") || words.contains("Throttling");
+    if !throttled && REFUSED.iter().any(|refused| words.contains(refused)) {
+        (FailureKind::CredentialsRefused, false)
+    } else {
+        (FailureKind::Unavailable, true)
+    }
+}
+
+/// Says so if the token for a container's endpoint is one that cannot be sent. The SDK sends a token file as it
+/// is, and `echo token > file` ends it with a line break.
+fn bad_token() -> Option<String> {
+    const FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+    const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
+    if let Some(path) = env::var_os(FILE) {
+        let token = fs::read(&path).ok()?;
+        let path = path.display();
+        return is_bad(&token).then(|| {
+            format!("the token file {path} ({FILE}) holds a line break, which cannot be sent; write it without, as printf %s does")
+        });
+    }
+    let token = env::var_os(TOKEN)?;
+    is_bad(token.as_encoded_bytes()).then(|| format!("{TOKEN} holds a line break, which cannot be sent"))
+}
+
+/// Whether a token has what no header may have.
+fn is_bad(token: &[u8]) -> bool {
+    token.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
+}
+
+fn timed_out(attempt: Duration) -> String {
+    const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+    const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+    let endpoint = match (env::var(RELATIVE), env::var(FULL)) {
+        (Ok(path), _) => format!("the credentials endpoint http://169.254.170.2{path} ({RELATIVE})"),
+        (_, Ok(url)) => format!("the credentials endpoint {url} ({FULL})"),
+        _ => "the credentials chain".into(),
+    };
+    format!("{endpoint} did not answer within {} ms", attempt.as_millis())
+}
