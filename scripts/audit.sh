@@ -26,6 +26,11 @@ sqlx=runmate-migrate,runmate-health,quickstart
 aws-config=runmate-secrets
 aws-sdk-secretsmanager=runmate-secrets
 aws-sdk-ssm=runmate-secrets
+aws-smithy-http-client=runmate-secrets
+aws-smithy-runtime-api=runmate-secrets
+aws-smithy-types=runmate-secrets
+aws-credential-types=runmate-secrets
+rustls-native-certs=runmate-secrets
 "
 
 failed=0
@@ -56,7 +61,7 @@ done < <(awk -F'|' -v allowed="$licences" '
         parts = split(ors, all, " AND ")
         for (i = 1; i <= parts; i++) {
             fine = 0
-            choices = split(all[i], any, / OR |\//)
+            choices = split(all[i], any, / OR | ?\/ ?/)
             for (j = 1; j <= choices; j++) if (any[j] in known) fine = 1
             if (!fine) { print $1 ": licence \"" $2 "\" is not in the list"; next }
         }

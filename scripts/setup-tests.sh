@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Puts in place what `make test` and `make bench` need beyond cargo: a few Debian packages, a Docker
-# daemon that answers, and a Debian base image that no registry has to deliver. Changes nothing when
-# all of it is there (about a tenth of a second).
+# daemon that answers, a Debian base image that no registry has to deliver, and an emulator of AWS
+# (moto, from PyPI, in a directory of its own). Changes nothing when all of it is there (about a tenth
+# of a second).
 #
 #   scripts/setup-tests.sh         for the tests
 #   scripts/setup-tests.sh bench   the supervisors that the benchmarks compare with, too
@@ -15,6 +16,9 @@ LOG="$CACHE/dockerd.log"
 SUITE=bookworm
 IMAGE=runmate-test/debian:12
 TARBALL="$CACHE/debian-12.tar"
+# The tests look here too: secrets/tests/support/moto.rs.
+MOTO="$CACHE/moto"
+MOTO_VERSION=5.2.5
 
 say() { printf 'setup-tests: %s\n' "$*" >&2; }
 
@@ -36,22 +40,68 @@ as_root() {
   fi
 }
 
+# has COMMAND   here, or in one of the directories that are not in everyone's PATH: sbin, and where Debian
+# keeps the PostgreSQL servers.
+has() {
+  local dir
+  command -v "$1" >/dev/null && return
+  for dir in /usr/sbin /sbin /usr/lib/postgresql/*/bin; do
+    [ ! -x "$dir/$1" ] || return 0
+  done
+  return 1
+}
+
 # need COMMAND:PACKAGE...   by command, not by package: docker-ce and a hand-built tini will do.
 need() {
   local pair missing=()
   for pair in "$@"; do
-    # The sbin directories are not in everyone's PATH.
-    PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    has "${pair%%:*}" || missing+=("${pair#*:}")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
+  apt_install "${missing[@]}"
+}
+
+# apt_install PACKAGE...
+apt_install() {
   command -v apt-get >/dev/null ||
-    fail "missing: ${missing[*]}, and there is no apt-get" "install them with this system's own package manager"
-  say "installing ${missing[*]}"
+    fail "missing: $*, and there is no apt-get" "install them with this system's own package manager"
+  say "installing $*"
   as_root apt-get update -q >&2 ||
     fail "apt-get update failed" "see apt's message above; check /etc/apt/sources.list*"
-  # RUNLEVEL: init scripts are not to start what was just installed (supervisor has one).
-  as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qy --no-install-recommends "${missing[@]}" >&2 ||
-    fail "apt-get could not install ${missing[*]}" "see apt's message above"
+  # RUNLEVEL: init scripts are not to start what was just installed (supervisor and nginx have one).
+  without_main_cluster \
+    as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -qy --no-install-recommends "$@" >&2 ||
+    fail "apt-get could not install $*" "see apt's message above"
+}
+
+# without_main_cluster COMMAND [ARG]...   runs it; a PostgreSQL that it installs makes and starts no
+# cluster (the tests have their own). Only for that time: who installs another version later gets theirs.
+without_main_cluster() (
+  dir=/etc/postgresql-common/createcluster.d
+  trap 'as_root rm -f "$dir/runmate-tests.conf"; as_root rmdir -p --ignore-fail-on-non-empty "$dir"' EXIT
+  as_root mkdir -p "$dir"
+  echo 'create_main_cluster = false' | as_root tee "$dir/runmate-tests.conf" >/dev/null
+  "$@"
+)
+
+make_moto() {
+  if [ "$(cat "$MOTO/version" 2>/dev/null)" = "$MOTO_VERSION" ] && [ -x "$MOTO/bin/moto_server" ]; then return; fi
+  # By module, not by package: Debian's python3 comes without, others with it.
+  if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then apt_install python3-venv; fi
+  say "installing moto $MOTO_VERSION, once (about a minute)"
+  local log="$CACHE/moto.log"
+  rm -rf "$MOTO"
+  # pip asks the index that this machine's pip is configured for.
+  {
+    python3 -m venv "$MOTO" &&
+      "$MOTO/bin/pip" install --quiet --disable-pip-version-check "moto[server]==$MOTO_VERSION"
+  } >"$log" 2>&1 || {
+    tail -n 20 "$log" >&2
+    fail "pip could not install moto[server]==$MOTO_VERSION" \
+      "read the last lines of $log above; does pip reach its index (pip config list)?"
+  }
+  # Written last: an interrupted run leaves no half installation that looks whole.
+  echo "$MOTO_VERSION" >"$MOTO/version"
 }
 
 docker_answers() { timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
@@ -159,10 +209,12 @@ flock -w 300 9 || fail "another setup-tests.sh has been running for 5 minutes" "
 
 case "${1:-tests}" in
 tests | bench)
-  need dockerd:docker.io docker:docker.io iptables:iptables debootstrap:debootstrap jq:jq
+  need dockerd:docker.io docker:docker.io iptables:iptables debootstrap:debootstrap jq:jq \
+    python3:python3 nginx:nginx postgres:postgresql psql:postgresql-client ip:iproute2
   if [ "${1:-tests}" = bench ]; then
     need tini:tini dumb-init:dumb-init s6-svscan:s6 supervisord:supervisor
   fi
+  make_moto
   start_docker
   make_base_image
   ;;

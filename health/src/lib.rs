@@ -45,6 +45,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use axum::http::HeaderMap;
 use body::Bodies;
 
 /// A cloneable handle: one side publishes, the router serves.
@@ -58,7 +59,7 @@ pub struct Health {
 }
 
 struct Shared {
-    access: Access,
+    access: RwLock<Access>,
     /// A plain lock: readers hold it for one pointer copy, the writer for one pointer swap. A
     /// lock-free pointer would cost a dependency and gain nothing at the rate of health requests.
     bodies: RwLock<Arc<Bodies>>,
@@ -69,7 +70,7 @@ impl Health {
     pub fn new(access: Access) -> Health {
         let bodies = Bodies::build(&Snapshot::new(Phase::Booting), None, None, SystemTime::now());
         let shared = Arc::new(Shared {
-            access,
+            access: RwLock::new(access),
             bodies: RwLock::new(Arc::new(bodies)),
         });
         Health {
@@ -112,6 +113,11 @@ impl Health {
         *self.shared.bodies.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(bodies);
     }
 
+    /// Changes who may see the details, for an app that learns its token only after it has begun to serve.
+    pub fn set_access(&self, access: Access) {
+        *self.shared.access.write().unwrap_or_else(PoisonError::into_inner) = access;
+    }
+
     /// The routes, ready to serve on their own or to merge into an app.
     ///
     /// Any other path is 404 and any other method 405. No route has state or middleware of the app.
@@ -121,6 +127,13 @@ impl Health {
 }
 
 impl Shared {
+    fn allows(&self, headers: &HeaderMap) -> bool {
+        self.access
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .allows(headers)
+    }
+
     fn bodies(&self) -> Arc<Bodies> {
         Arc::clone(&self.bodies.read().unwrap_or_else(PoisonError::into_inner))
     }

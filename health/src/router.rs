@@ -52,7 +52,7 @@ fn answer(
 ) -> Response {
     let bodies = shared.bodies();
     let answer = which(&bodies);
-    let body = if shared.access.allows(headers) {
+    let body = if shared.allows(headers) {
         &answer.detailed
     } else {
         &answer.plain

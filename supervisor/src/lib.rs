@@ -9,16 +9,20 @@
 //! | [`readiness`] | probes |
 //! | [`output`] | pipes to JSON lines on stdout |
 //! | [`run`] | the event loop that joins them |
+//! | `helper` | children of the same binary for what must not run in PID 1 |
+//! | `secrets` | resolved values and who gets them |
 //! | [`cli`] | the command line |
 
 #![deny(clippy::disallowed_methods)]
 
 pub mod cli;
 pub mod config;
+mod helper;
 pub mod lookup;
 pub mod machine;
 pub mod output;
 pub mod process;
 pub mod readiness;
 pub mod run;
+mod secrets;
 pub mod signal;

@@ -12,9 +12,16 @@ mod orphans;
 mod os;
 mod peers;
 mod report;
+mod secrets;
 mod size;
 mod stage;
 mod stats;
+
+// What the tests of secrets use, too.
+#[path = "../../../secrets/tests/support/client.rs"]
+mod client;
+#[path = "../../../secrets/tests/support/moto.rs"]
+mod moto;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -26,13 +33,14 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// A scenario: its name on the command line, and what measures it.
 type Scenario = (&'static str, fn() -> Result<Section>);
 
-const SCENARIOS: [Scenario; 6] = [
+const SCENARIOS: [Scenario; 7] = [
     ("size", size::run),
     ("memory", memory::run),
     ("life", life::run),
     ("crash", crash::run),
     ("orphans", orphans::run),
     ("logs", logs::run),
+    ("secrets", secrets::run),
 ];
 
 fn main() -> ExitCode {

@@ -144,7 +144,7 @@ fn tree(root: u32, excluded: &Path) -> Vec<u32> {
     found
 }
 
-fn kib(smaps: &str, field: &str) -> Result<u64> {
+pub fn kib(smaps: &str, field: &str) -> Result<u64> {
     let line = smaps.lines().find_map(|line| line.strip_prefix(field));
     let number = line.and_then(|rest| rest.split_ascii_whitespace().next());
     Ok(number

@@ -5,41 +5,118 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::config::{self, ConfigErrors, Finding, Inputs, Severity};
+use crate::config::{self, ConfigErrors, Finding, Inputs, Plan, Severity};
+use crate::helper::{self, Answer, Answers};
+use crate::process;
 use crate::run::exit_code;
+use crate::secrets::{self, Missing};
 
-/// Validates without starting anything. Exit code 0, or 78 if there is an error.
-pub(super) fn check(file: Option<&Path>, command: Vec<String>, as_json: bool) -> i32 {
+/// Validates without starting anything. Exit code 0, or 78 if there is an error; online also 77 or 69, as
+/// `run` would end.
+pub(super) fn check(file: Option<&Path>, command: Vec<String>, as_json: bool, online: bool) -> i32 {
     let env = super::environment();
-    let plan = config::load(&Inputs::of_this_container(file, command, &env));
-    let (text, ok) = match &plan {
-        Ok(plan) => {
-            let findings = config::findings(plan, &env);
-            let ok = findings.iter().all(|finding| finding.severity != Severity::Error);
-            if as_json {
-                let findings: Vec<Value> = findings.iter().map(finding_json).collect();
-                (
-                    json!({"ok": ok, "findings": findings, "plan": config::explain_json(plan)}).to_string(),
-                    ok,
-                )
+    let plan = match config::load(&Inputs::of_this_container(file, command, &env)) {
+        Ok(plan) => plan,
+        Err(errors) => {
+            print(&if as_json {
+                json!({"ok": false, "findings": errors_json(&errors)}).to_string()
             } else {
-                let mut text = config::explain(plan);
-                for finding in &findings {
-                    text.push_str(&format!("\n{finding}"));
-                }
-                text.push_str(if ok { "\nok" } else { "\nnot ok" });
-                (text, ok)
+                errors.to_string()
+            });
+            return exit_code::CONFIG;
+        }
+    };
+    let mut findings = config::findings(&plan, &env);
+    let mut code = match findings.iter().any(|finding| finding.severity == Severity::Error) {
+        true => exit_code::CONFIG,
+        false => 0,
+    };
+    let mut asked = None;
+    if online {
+        match Asked::ask(&plan) {
+            Ok(found) => asked = Some(found),
+            Err(why) => {
+                eprintln!("runmate check: {why}");
+                return exit_code::INTERNAL;
             }
         }
-        Err(errors) if as_json => (
-            json!({"ok": false, "findings": errors_json(errors)}).to_string(),
-            false,
-        ),
-        Err(errors) => (errors.to_string(), false),
-    };
+    }
+    if let Some(asked) = &asked {
+        findings.extend(asked.findings());
+        if code == 0 && !asked.missing.is_empty() {
+            code = secrets::exit_code_for(&asked.missing);
+        }
+    }
+    let ok = code == 0;
+    if as_json {
+        let findings: Vec<Value> = findings.iter().map(finding_json).collect();
+        let mut report = json!({"ok": ok, "findings": findings, "plan": config::explain_json(&plan)});
+        if let Some(asked) = &asked {
+            report["resolved"] = json!(asked.resolved);
+        }
+        print(&report.to_string());
+    } else {
+        let mut text = config::explain(&plan);
+        if let Some(asked) = &asked {
+            text.push('\n');
+            for name in &asked.resolved {
+                text.push_str(&format!("{name}: resolved\n"));
+            }
+        }
+        for finding in &findings {
+            text.push_str(&format!("\n{finding}"));
+        }
+        text.push_str(if ok { "\nok" } else { "\nnot ok" });
+        print(&text);
+    }
+    code
+}
+
+fn print(text: &str) {
     // Who reads only the beginning (`| head`) has seen enough.
     let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
-    if ok { 0 } else { exit_code::CONFIG }
+}
+
+/// What a dry run of the secrets found; the values were dropped at once.
+struct Asked {
+    resolved: Vec<String>,
+    missing: Vec<Missing>,
+    absent: Vec<Missing>,
+}
+
+impl Asked {
+    fn ask(plan: &Plan) -> Result<Asked, String> {
+        let answers = match secrets::job(&plan.secrets, plan.secrets.wanted.iter()) {
+            None => Answers::new(),
+            Some(job) => {
+                process::hold_secrets()
+                    .map_err(|error| format!("cannot protect this process's memory: {error}"))?;
+                helper::resolve(&job)?
+            }
+        };
+        let values = answers
+            .iter()
+            .filter(|(_, answer)| matches!(answer, Answer::Value(_)));
+        let resolved = values.map(|(name, _)| name.clone()).collect();
+        let settled = secrets::settle(&plan.secrets, answers);
+        Ok(Asked {
+            resolved,
+            missing: settled.missing,
+            absent: settled.absent,
+        })
+    }
+
+    fn findings(&self) -> impl Iterator<Item = Finding> {
+        let finding = |severity| {
+            move |missing: &Missing| Finding {
+                severity,
+                key: String::new(),
+                message: missing.report.message.clone(),
+            }
+        };
+        let missing = self.missing.iter().map(finding(Severity::Error));
+        missing.chain(self.absent.iter().map(finding(Severity::Warning)))
+    }
 }
 
 fn finding_json(finding: &Finding) -> Value {

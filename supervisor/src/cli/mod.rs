@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod check;
+mod exec;
 mod probe;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use crate::helper;
 use crate::run::{self, exit_code};
 
 const ABOUT: &str =
@@ -30,7 +32,8 @@ Signals: SIGTERM, SIGINT and SIGQUIT start the drain; the second one signals eve
 the third kills. HUP, USR1, USR2 and WINCH go to the main process, others as `signals` says.
 
 Exit codes: the main process's own; 128+n if signal n ended it; 127 not found, 126 not executable;
-64 usage, 78 config, 70 internal. The last line on stdout (\"event\":\"exit\") says why.
+64 usage, 78 config (a missing secret included), 77 denied, 69 a service unavailable, 70 internal.
+The last line on stdout (\"event\":\"exit\") says why.
 
 Config, smallest:
   [process.app]
@@ -40,6 +43,13 @@ Config, smallest:
   [process.nginx]
   command = [\"nginx\", \"-g\", \"daemon off;\"]
   after   = [\"app\"]";
+
+const AFTER_EXEC_HELP: &str = "\
+COMMAND finds all secrets in its environment, and takes over this process: for a console, a one-off task,
+or an image that has a supervisor already. Errors go to stderr.
+
+Exit codes: those of COMMAND; 127 not found, 126 not executable; 64 usage; if the secrets cannot be
+resolved 78 missing or misconfigured, 77 denied, 69 unavailable.";
 
 /// What an ENTRYPOINT without `run` comes to.
 const ENTRYPOINT: &str = "ENTRYPOINT [\"runmate\", \"run\", \"--\"]";
@@ -68,7 +78,7 @@ enum Word {
         /// The config file
         #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Also dry-run secrets and databases; not yet supported in this version
+        /// Also ask for every secret, and show which would be there; never a value
         #[arg(long)]
         online: bool,
         /// Print JSON instead of text
@@ -76,6 +86,16 @@ enum Word {
         json: bool,
         /// What the main process would run instead of its configured command
         #[arg(value_name = "COMMAND", trailing_var_arg = true)]
+        command: Vec<String>,
+    },
+    /// Resolve the secrets, then become COMMAND: no supervision
+    #[command(after_help = AFTER_EXEC_HELP)]
+    Exec {
+        /// The config file
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// What to become
+        #[arg(value_name = "COMMAND", trailing_var_arg = true, required = true)]
         command: Vec<String>,
     },
     /// Ask the health endpoints, for a container HEALTHCHECK: exit 0 if healthy, 1 if not
@@ -87,6 +107,9 @@ enum Word {
         #[arg(value_name = "URL")]
         url: Option<String>,
     },
+    /// What runmate starts itself: resolves what stdin names
+    #[command(name = helper::SECRETS, hide = true)]
+    HelperSecrets,
 }
 
 /// Runs the program; returns its exit code.
@@ -97,16 +120,14 @@ pub fn main() -> i32 {
         Ok(arguments) => match arguments.word {
             None => run::run(&run::Options::default()),
             Some(Word::Run { config, command }) => run::run(&run::Options { config, command }),
-            Some(Word::Check { online: true, .. }) => {
-                eprintln!("runmate: check --online is not yet supported in this version");
-                exit_code::USAGE
-            }
             Some(Word::Check {
                 config,
                 json,
                 command,
-                online: false,
-            }) => check::check(config.as_deref(), command, json),
+                online,
+            }) => check::check(config.as_deref(), command, json, online),
+            Some(Word::Exec { config, command }) => exec::exec(config.as_deref(), command),
+            Some(Word::HelperSecrets) => helper::secrets_main(),
             Some(Word::Probe { config, url }) => probe::probe(config.as_deref(), url.as_deref()),
         },
         Err(error) => refuse(&error, runs),
@@ -134,7 +155,7 @@ fn refuse(error: &clap::Error, runs: bool) -> i32 {
     if error.kind() == ErrorKind::InvalidSubcommand {
         let word = std::env::args_os().nth(1).unwrap_or_default();
         let word = word.to_string_lossy();
-        let later = ["migrate", "exec"].contains(&&*word);
+        let later = word == "migrate";
         if later {
             eprintln!("runmate: `{word}` is not yet supported in this version");
         } else {

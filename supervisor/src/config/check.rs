@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::lookup::{self, Lookup};
 
-use super::{Command, EnvInherit, Plan, Probe, Process, User};
+use super::{Command, EnvInherit, Plan, Probe, Process, Text, User, secrets};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +58,11 @@ pub fn findings(plan: &Plan, env: &BTreeMap<String, String>) -> Vec<Finding> {
         identity(process, &mut found);
     }
     ports(plan, &mut found);
+    // SAFETY: the call only returns a number.
+    let own = unsafe { libc::geteuid() };
+    for (key, message) in secrets::shared_users(&plan.processes, &plan.secrets, own) {
+        add(&mut found, Severity::Warning, key, message);
+    }
     for message in &plan.warnings {
         add(&mut found, Severity::Warning, String::new(), message.clone());
     }
@@ -116,7 +121,8 @@ fn path<'a>(process: &'a Process, env: &'a BTreeMap<String, String>) -> Option<&
         EnvInherit::Only(names) => names.iter().any(|name| name == "PATH"),
     };
     let inherited = env.get("PATH").filter(|_| inherited);
-    process.env.get("PATH").or(inherited).map(String::as_str)
+    let own = process.env.get("PATH").and_then(Text::literal);
+    own.or(inherited.map(String::as_str))
 }
 
 /// The program that a command starts.

@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 
 use crate::machine::{Kind, OnExit, ProcessId, Restart, Scope};
 
-use super::{Command, EnvInherit, Health, LogFormat, Plan, Probe, Process, Source, Stdin, graph, units};
+use runmate_secrets::Form;
+
+use super::{
+    Command, EnvInherit, Health, LogFormat, Otherwise, Plan, Probe, Process, Secret, Source, Stdin, graph,
+    units,
+};
 
 /// A plan in lines, the processes in the order they start.
 pub fn explain(plan: &Plan) -> String {
@@ -36,6 +41,9 @@ pub fn explain(plan: &Plan) -> String {
             units::show(logs.blocked)
         ),
     );
+    for secret in &plan.secrets.wanted {
+        line("secret", describe(secret));
+    }
     for (place, id) in graph::start_order(plan).into_iter().enumerate() {
         let process = &plan.processes[id.0];
         let _ = writeln!(out, "\n{}. {} ({})", place + 1, process.name, role(plan, id));
@@ -96,6 +104,7 @@ pub fn explain_json(plan: &Plan) -> Value {
                 EnvInherit::None => json!(false),
                 EnvInherit::Only(names) => json!(names),
             },
+            "secrets": seen(plan, process),
             "stdin": match process.stdin { Stdin::Null => "null", Stdin::Inherit => "inherit" },
             "format": process.format.to_string(),
         })
@@ -117,9 +126,54 @@ pub fn explain_json(plan: &Plan) -> Value {
             "max_line": plan.logs.max_line,
             "blocked_ms": millis(plan.logs.blocked),
         },
+        "secrets": {
+            "timeout_ms": millis(plan.secrets.timeout),
+            "file": plan.secrets.file,
+            "wanted": plan.secrets.wanted.iter().map(|secret| json!({
+                "name": secret.name,
+                "reference": secret.reference.as_ref().map(ToString::to_string),
+                "as": secret.form.to_string(),
+                "otherwise": otherwise(secret),
+            })).collect::<Vec<_>>(),
+        },
         "processes": graph::start_order(plan).into_iter().map(process).collect::<Vec<_>>(),
         "warnings": plan.warnings,
     })
+}
+
+/// A secret in a line; its reference with a shortened account number.
+fn describe(secret: &Secret) -> String {
+    let from = match &secret.reference {
+        Some(reference) => format!(" from {reference}"),
+        None => " from nothing here".to_owned(),
+    };
+    let form = match &secret.form {
+        Form::Text => String::new(),
+        form => format!(" as {form}"),
+    };
+    let otherwise = match &secret.otherwise {
+        Otherwise::Fail => "",
+        Otherwise::Absent => ", optional",
+        Otherwise::Default(_) => ", with a default",
+    };
+    format!("{}{from}{form}{otherwise}", secret.name)
+}
+
+fn otherwise(secret: &Secret) -> &'static str {
+    match secret.otherwise {
+        Otherwise::Fail => "fail",
+        Otherwise::Absent => "absent",
+        Otherwise::Default(_) => "default",
+    }
+}
+
+/// The names of the secrets that a process gets.
+fn seen<'a>(plan: &'a Plan, process: &Process) -> Vec<&'a str> {
+    let wanted = plan.secrets.wanted.iter();
+    wanted
+        .filter(|secret| process.sees(secret))
+        .map(|secret| secret.name.as_str())
+        .collect()
 }
 
 fn health(health: &Health) -> String {
@@ -216,6 +270,10 @@ fn details(plan: &Plan, process: &Process) -> Vec<(&'static str, String)> {
     if !process.env.is_empty() {
         let names: Vec<&str> = process.env.keys().map(String::as_str).collect();
         lines.push(("env", names.join(", ")));
+    }
+    let secrets = seen(plan, process);
+    if !secrets.is_empty() {
+        lines.push(("secrets", secrets.join(", ")));
     }
     if process.format != plan.logs.format {
         lines.push(("logs", process.format.to_string()));

@@ -18,12 +18,14 @@ mod presets;
 mod process;
 mod reader;
 mod ready;
+mod secrets;
 mod sections;
 mod signals;
 mod source;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod text;
 pub(crate) mod units;
 mod users;
 mod warnings;
@@ -37,9 +39,11 @@ pub use check::{Finding, Severity, findings};
 pub use error::{ConfigError, ConfigErrors};
 pub use explain::{explain, explain_json};
 pub use plan::{
-    Command, EnvInherit, Health, HttpTarget, LogFormat, Logs, Plan, Platform, Probe, Process, Ready, Run,
-    Source, Stdin, User,
+    Command, EnvInherit, Health, HttpTarget, LogFormat, Logs, Otherwise, Plan, Platform, Probe, Process,
+    Ready, Run, Secret, Secrets, Sees, Source, Stdin, User,
 };
+pub(crate) use sections::bearer_token as check_bearer_token;
+pub use text::{AbsentSecret, Text};
 
 use process::{Context, Header};
 use reader::{Doc, Table, Value};
@@ -123,6 +127,7 @@ pub fn load_health(inputs: &Inputs) -> Result<Health, ConfigErrors> {
         .map_or(("", ""), |found| (&found.name, &found.text));
     let (doc, document) = Doc::parse(name, text, inputs.env);
     let root = Table::root(&doc, &document);
+    secrets::read(&root);
     let health = sections::health(root.get("health").as_ref(), inputs.env);
     let errors: Vec<ConfigError> = doc
         .into_errors()
@@ -142,10 +147,12 @@ fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan
     let root = Table::root(&doc, &document);
     sections::root(&root);
     sections::later(&root);
+    let mut found = secrets::read(&root);
     let run = sections::run(root.get("run").as_ref(), inputs.env);
     let health = sections::health(root.get("health").as_ref(), inputs.env);
     let logs = sections::logs(root.get("logs").as_ref());
-    let (processes, main) = processes(&root, inputs, logs.format);
+    let (mut processes, main) = processes(&root, inputs, logs.format);
+    secrets::in_process_env(&mut processes, &mut found);
 
     let errors = doc.into_errors();
     if !errors.is_empty() {
@@ -159,9 +166,10 @@ fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan
         run,
         health,
         logs,
-        warnings: Vec::new(),
+        secrets: found.secrets,
+        warnings: found.warnings,
     };
-    plan.warnings = warnings::warnings(&plan, inputs.env);
+    plan.warnings.extend(warnings::warnings(&plan));
     Ok(plan)
 }
 

@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use runmate_secrets::{Form, Reference};
+
+use super::Text;
 use crate::machine::{Policy, ProcessId};
 
 /// Where the configuration came from; shown in errors, in `check` and in the boot line.
@@ -33,6 +36,8 @@ pub struct Plan {
     pub health: Health,
     /// The log output.
     pub logs: Logs,
+    /// What is to be resolved before the first process starts.
+    pub secrets: Secrets,
     /// Things that are legal but probably not meant, each a full sentence.
     pub warnings: Vec<String>,
 }
@@ -85,9 +90,11 @@ pub struct Process {
     /// Its umask; `None` is runmate's own.
     pub umask: Option<u32>,
     /// Variables set for it, expanded.
-    pub env: BTreeMap<String, String>,
+    pub env: BTreeMap<String, Text>,
     /// Which of runmate's own variables it gets.
     pub env_inherit: EnvInherit,
+    /// Which secrets it gets.
+    pub secrets: Sees,
     /// Its standard input.
     pub stdin: Stdin,
     /// How its output is written.
@@ -164,6 +171,26 @@ pub enum EnvInherit {
     Only(Vec<String>),
 }
 
+/// Which secrets a process gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sees {
+    /// All.
+    All,
+    /// Those named.
+    Only(Vec<String>),
+}
+
+impl Process {
+    /// Whether the variable of this secret is among its own.
+    pub fn sees(&self, secret: &Secret) -> bool {
+        match (&secret.of_process, &self.secrets) {
+            (Some(process), _) => *process == self.name,
+            (None, Sees::All) => true,
+            (None, Sees::Only(names)) => names.contains(&secret.name),
+        }
+    }
+}
+
 /// Standard input of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdin {
@@ -205,7 +232,44 @@ pub struct Health {
     /// Whether the address was written in the config: then a busy port is an error.
     pub explicit: bool,
     /// The bearer token that opens the details.
-    pub token: Option<String>,
+    pub token: Option<Text>,
     /// Whether everyone may see the details.
     pub public_details: bool,
+}
+
+/// `[secrets]` and the references of the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secrets {
+    /// How long all of it may take.
+    pub timeout: Duration,
+    /// The file of `$RUNMATE_SECRETS_FILE`, which then has all values.
+    pub file: Option<PathBuf>,
+    /// What is to be resolved; each name once.
+    pub wanted: Vec<Secret>,
+}
+
+/// A variable that gets the value of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// The variable; `process.NAME.env.VARIABLE` if it belongs to one process.
+    pub name: String,
+    /// What stands for the value; `None`: nothing does here, and `otherwise` applies.
+    pub reference: Option<Reference>,
+    /// How the variable holds it.
+    pub form: Form,
+    /// What happens if it cannot be resolved.
+    pub otherwise: Otherwise,
+    /// The process whose `env` holds the reference, if it stands there: nobody else gets the value.
+    pub of_process: Option<String>,
+}
+
+/// What happens if a secret cannot be resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// Nothing is started.
+    Fail,
+    /// The variable is absent.
+    Absent,
+    /// The variable has this value.
+    Default(String),
 }

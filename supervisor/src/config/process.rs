@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use runmate_secrets::Reference;
 use toml::de::DeValue;
 
 use crate::machine::{Backoff, Kind, OnExit, Policy, Restart, Scope, Stop};
 use crate::signal::Signal;
 
 use super::reader::{LATER, Table, Value};
-use super::{Command, EnvInherit, LogFormat, Probe, Process, Ready, Stdin, User};
-use super::{keys, presets, ready, signals, units, users};
+use super::{Command, EnvInherit, LogFormat, Probe, Process, Ready, Sees, Stdin, Text, User};
+use super::{keys, presets, ready, secrets, signals, units, users};
 
 /// The formats by their names in the config.
 pub(super) const FORMATS: &[(&str, LogFormat)] = &[
@@ -84,9 +85,6 @@ pub(super) struct Context<'c> {
 
 /// The process. `after` is left to the caller, who knows the others; what is wrong is recorded.
 pub(super) fn read(header: &Header, context: &Context) -> Process {
-    if let Some(table) = &header.table {
-        table.refuse_later(&["secrets"]);
-    }
     let command = match context.command {
         Some(argv) => Command::Argv(argv.to_vec()),
         None => own_command(header, context),
@@ -157,6 +155,14 @@ pub(super) fn read(header: &Header, context: &Context) -> Process {
             .get("env_inherit")
             .and_then(|value| env_inherit(&value))
             .unwrap_or(EnvInherit::All),
+        secrets: header
+            .get("secrets")
+            .and_then(|value| secrets::sees(&value))
+            .unwrap_or(if context.main {
+                Sees::All
+            } else {
+                Sees::Only(Vec::new())
+            }),
         stdin: header
             .get("stdin")
             .and_then(|value| stdin(&value))
@@ -334,16 +340,20 @@ fn umask(value: &Value) -> Option<u32> {
 }
 
 /// The variables; their values never appear in errors.
-fn env(value: &Value) -> Option<BTreeMap<String, String>> {
+fn env(value: &Value) -> Option<BTreeMap<String, Text>> {
     let table = value.table(None, "a table such as { LANG = \"C.UTF-8\" }")?;
     let mut env = BTreeMap::new();
     for (name, value) in table.entries() {
         if !variable_name(&value, name) {
             continue;
         }
-        if let Some(text) = value.string("the value in quotes") {
-            env.insert(name.to_owned(), text);
+        let Some(text) = value.text("the value in quotes") else {
+            continue;
+        };
+        if let Some(Err(error)) = text.literal().map(Reference::parse) {
+            value.error(format!("{}; or name it in secrets.exclude", error.message));
         }
+        env.insert(name.to_owned(), text);
     }
     Some(env)
 }

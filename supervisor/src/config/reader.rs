@@ -3,14 +3,14 @@
 //! A reader method that fails records why and returns `None`; the caller goes on with a default, and
 //! [`Doc::into_errors`] decides at the end. So one run shows all that is wrong.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
 use super::error::ConfigError;
-use super::{expand, suggest, units};
+use super::{Text, expand, suggest, units};
 
 /// A document being read, and what was found wrong with it.
 pub(super) struct Doc<'a> {
@@ -18,6 +18,8 @@ pub(super) struct Doc<'a> {
     file: String,
     /// For `${VAR}`.
     pub(super) env: &'a BTreeMap<String, String>,
+    /// The names of all secrets, once `[secrets]` was read. Until then a reference is plain text.
+    secrets: OnceCell<BTreeSet<String>>,
     /// The offsets of the line feeds.
     line_feeds: Vec<usize>,
     /// Lines with a syntax error: what else is said of them would only repeat it.
@@ -35,6 +37,7 @@ impl<'a> Doc<'a> {
         let mut doc = Doc {
             file: file.to_owned(),
             env,
+            secrets: OnceCell::new(),
             line_feeds: text
                 .bytes()
                 .enumerate()
@@ -54,6 +57,17 @@ impl<'a> Doc<'a> {
             }
         }
         (doc, table.into_inner())
+    }
+
+    /// Says which names are those of secrets, for all that is read from here on.
+    pub(super) fn name_secrets(&self, names: BTreeSet<String>) {
+        let _ = self.secrets.set(names);
+    }
+
+    /// The names of all secrets, as far as they are known by now.
+    pub(super) fn secrets(&self) -> &BTreeSet<String> {
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        self.secrets.get().unwrap_or(&NONE)
     }
 
     fn line(&self, at: usize) -> usize {
@@ -91,6 +105,16 @@ impl<'a> Doc<'a> {
             let key = Some(key.to_owned()).filter(|key| !key.is_empty());
             self.push(at.map(|at| self.line(at)), key, message.into());
         }
+    }
+
+    /// Records that a variable of the environment is wrong, which is in no file.
+    pub(super) fn wrong_variable(&self, name: &str, message: impl Into<String>) {
+        self.errors.borrow_mut().push(ConfigError {
+            file: String::new(),
+            line: None,
+            key: Some(name.to_owned()),
+            message: message.into(),
+        });
     }
 
     /// All errors in the order of the lines; empty if the document is right.
@@ -150,9 +174,28 @@ impl<'a> Value<'a> {
         Some(text)
     }
 
-    /// The string with its references expanded.
+    /// The string with its references expanded; no secret may be in it.
     pub(super) fn string(&self, remedy: &str) -> Option<String> {
-        match expand::expand(self.raw(remedy)?, self.doc.env) {
+        let text = self.text(remedy)?;
+        if let Some(plain) = text.literal() {
+            return Some(plain.to_owned());
+        }
+        for name in text.secrets() {
+            self.error(format!(
+                "${{{name}}} is a secret, and only process.NAME.env and health.token can hold one; a command, \
+                 for example, can be read by every process: let the program read the variable {name}"
+            ));
+        }
+        None
+    }
+
+    /// The string with its references expanded, secrets left to be filled in.
+    pub(super) fn text(&self, remedy: &str) -> Option<Text> {
+        let names = expand::Names {
+            env: self.doc.env,
+            secrets: self.doc.secrets(),
+        };
+        match expand::expand(self.raw(remedy)?, names) {
             Ok(text) => Some(text),
             Err(messages) => {
                 messages.into_iter().for_each(|message| self.error(message));

@@ -125,9 +125,13 @@ pub(super) fn health(value: Option<&Value>, env: &BTreeMap<String, String>) -> H
             None => health.listen = None,
         }
     }
-    health.token = get("token")
-        .and_then(|value| value.check(bearer_token(value.string("a string")?)))
-        .filter(|token| !token.is_empty());
+    health.token = get("token").and_then(|value| {
+        let token = value.text("a string")?;
+        if let Some(plain) = token.literal() {
+            value.check(bearer_token(plain))?;
+        }
+        Some(token).filter(|token| token.literal() != Some(""))
+    });
     let details = [("token", false), ("public", true)];
     health.public_details = get("details")
         .and_then(|value| value.choice(&details))
@@ -137,12 +141,12 @@ pub(super) fn health(value: Option<&Value>, env: &BTreeMap<String, String>) -> H
 
 /// A token that a request can carry. One read from a file often ends with that file's line break, and
 /// would then never be matched.
-fn bearer_token(token: String) -> Result<String, String> {
+pub(crate) fn bearer_token(token: &str) -> Result<(), String> {
     if token != token.trim() || token.contains(char::is_control) {
         // Not the token itself: this goes into the log.
         return Err("no request can carry a line break, or a space at either end; remove it".to_owned());
     }
-    Ok(token)
+    Ok(())
 }
 
 /// The port that the platform expects the app on.
@@ -194,19 +198,6 @@ fn only(value: Option<Value>, now: &str, all: &[&str]) {
 /// The sections that this version knows and does not act on: one error each, and one for every key
 /// that no version will know.
 pub(super) fn later(root: &Table) {
-    if let Some(secrets) = root.get("secrets") {
-        for (name, secret) in named_tables(&secrets, "[secrets.NAME]") {
-            match secret.value {
-                toml::de::DeValue::Table(_) => _ = secret.table(Some(keys::SECRET), ""),
-                _ if ["exclude", "timeout"].contains(&name) => {}
-                _ => {
-                    let hint = suggest::did_you_mean(name, ["exclude", "timeout"]);
-                    secret.error(format!("unknown key{hint}; a secret is a table [secrets.NAME]"));
-                }
-            }
-        }
-        secrets.error(LATER);
-    }
     if let Some(migrate) = root.get("migrate") {
         migrate.table(Some(keys::MIGRATE), "a table [migrate]");
         migrate.error(LATER);

@@ -8,7 +8,7 @@ use std::ffi::{CString, OsStr, c_char};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use super::Spec;
+use super::{SpawnError, Spec, protect};
 use crate::lookup;
 
 /// All that execve(2) needs, made before the fork: nothing may be allocated after it.
@@ -51,6 +51,19 @@ impl Program {
         }
         if denied { libc::EACCES } else { libc::ENOENT }
     }
+}
+
+/// Becomes the program of `spec`, in this very process; of `spec` only `argv` and `env` count. Returns only
+/// if it cannot: why.
+pub fn become_program(spec: &Spec) -> SpawnError {
+    let program = match Program::new(spec) {
+        Ok(program) => program,
+        Err(error) => return SpawnError::of_arguments(error),
+    };
+    if let Some(limit) = protect::core_limit_of_children() {
+        protect::set_core_limit(&limit);
+    }
+    SpawnError::of_exec(program.exec())
 }
 
 /// Strings as C wants a list of them.

@@ -2,34 +2,35 @@
 
 use std::fs;
 
-/// Unmaps the pages of our own code. What is needed again comes back from the page cache at the first
-/// touch.
+/// Unmaps the pages of our own code and constants. What is needed again comes back from the page cache at
+/// the first touch.
 ///
 /// The command line, the TOML parser and the validation run once, and the kernel maps 64 KiB around
-/// each touch: after the start nearly the whole program is mapped, and stays so, though a third of it
-/// is never used again.
+/// each touch: after the start much of the program is mapped, and stays so, though most of it is never used
+/// again.
 pub fn forget_start_up_code() {
     let Ok(maps) = fs::read_to_string("/proc/self/maps") else {
         return;
     };
-    // A function knows where the code is that it belongs to.
+    // A function knows where the code is that it belongs to, and a text where the constants are. (What the
+    // loader has written to is mapped apart from both.)
     let here = forget_start_up_code as *const () as usize;
-    if let Some((start, end)) = maps
+    let constants = "/proc/self/maps".as_ptr() as usize;
+    for (start, end) in maps
         .lines()
-        .filter_map(code_range)
-        .find(|range| (range.0..range.1).contains(&here))
+        .filter_map(read_only_range)
+        .filter(|range| (range.0..range.1).contains(&here) || (range.0..range.1).contains(&constants))
     {
-        // SAFETY: a private mapping of a file, without the right to write: what is dropped is read back
-        // unchanged.
+        // SAFETY: a private mapping of a file, without the right to write, that nobody wrote to before: what is
+        // dropped is read back unchanged.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
 }
 
-/// The address range of a line of `/proc/self/maps` (proc_pid_maps(5)) if it maps code that cannot be
-/// written.
-fn code_range(line: &str) -> Option<(usize, usize)> {
+/// The address range of a line of `/proc/self/maps` (proc_pid_maps(5)) if it maps what cannot be written.
+fn read_only_range(line: &str) -> Option<(usize, usize)> {
     let (range, rest) = line.split_once(' ')?;
-    if !rest.starts_with("r-xp") {
+    if !rest.starts_with("r-xp") && !rest.starts_with("r--p") {
         return None;
     }
     let (start, end) = range.split_once('-')?;
@@ -44,13 +45,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_that_cannot_be_written_is_dropped() {
+    fn only_what_cannot_be_written_is_dropped() {
         let line = "7f00-7f80 r-xp 000a4000 fe:00 123    /usr/bin/runmate";
-        assert_eq!(code_range(line), Some((0x7f00, 0x7f80)));
-        for rights in ["r--p", "rw-p", "rwxp", "r-xs"] {
-            assert_eq!(code_range(&line.replace("r-xp", rights)), None);
+        assert_eq!(read_only_range(line), Some((0x7f00, 0x7f80)));
+        let constants = line.replace("r-xp", "r--p");
+        assert_eq!(read_only_range(&constants), Some((0x7f00, 0x7f80)));
+        for rights in ["rw-p", "rwxp", "r-xs", "r--s", "---p"] {
+            assert_eq!(read_only_range(&line.replace("r-xp", rights)), None);
         }
-        assert_eq!(code_range(""), None);
+        assert_eq!(read_only_range(""), None);
     }
 
     #[test]

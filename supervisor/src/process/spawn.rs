@@ -7,9 +7,10 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 
 use super::exec::Program;
-use super::sys;
+use super::{protect, sys};
 use crate::config::User;
 use crate::lookup;
 use crate::machine::Pid;
@@ -19,7 +20,7 @@ use crate::signal::Signal;
 const PIPE_SIZE: i32 = 1 << 20;
 
 /// Where a child's standard input comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum StdinFrom {
     /// `/dev/null`.
     Null,
@@ -27,6 +28,8 @@ pub enum StdinFrom {
     Inherit,
     /// Runmate's own, which is a terminal: the child becomes its foreground job.
     Terminal,
+    /// This file, from where it stands.
+    File(Rc<OwnedFd>),
 }
 
 /// Where a child's output goes.
@@ -57,8 +60,8 @@ pub struct Spec {
     pub stdin: StdinFrom,
     /// Standard output and error.
     pub output: Output,
-    /// The descriptor on which the child says that it is ready.
-    pub ready_fd: Option<RawFd>,
+    /// A descriptor on which the child tells us something: that it is ready, or a helper's answer.
+    pub out_fd: Option<RawFd>,
 }
 
 impl Spec {
@@ -76,8 +79,8 @@ pub struct Spawned {
     pub pid: Pid,
     /// The read ends of its stdout and stderr, non-blocking.
     pub pipes: Option<(OwnedFd, OwnedFd)>,
-    /// The read end of its readiness descriptor, non-blocking.
-    pub ready: Option<OwnedFd>,
+    /// The read end of its `out_fd`, non-blocking.
+    pub out: Option<OwnedFd>,
 }
 
 /// Why a child could not be started.
@@ -90,6 +93,20 @@ pub struct SpawnError {
 }
 
 impl SpawnError {
+    pub(super) fn of_arguments(error: io::Error) -> SpawnError {
+        SpawnError {
+            step: "pass its arguments and environment",
+            error,
+        }
+    }
+
+    pub(super) fn of_exec(errno: i32) -> SpawnError {
+        SpawnError {
+            step: Step::Exec.describe(),
+            error: io::Error::from_raw_os_error(errno),
+        }
+    }
+
     /// The whole reason, in words.
     pub fn explain(&self, spec: &Spec) -> String {
         if !matches!(
@@ -133,7 +150,7 @@ enum Step {
     Gid = 3,
     Uid = 4,
     Cwd = 5,
-    ReadyFd = 6,
+    OutFd = 6,
     DeathSignal = 7,
 }
 
@@ -144,7 +161,7 @@ const STEPS: [Step; 8] = [
     Step::Gid,
     Step::Uid,
     Step::Cwd,
-    Step::ReadyFd,
+    Step::OutFd,
     Step::DeathSignal,
 ];
 
@@ -157,7 +174,7 @@ impl Step {
             Step::Gid => "set its group id",
             Step::Uid => "set its user id",
             Step::Cwd => "change to its working directory",
-            Step::ReadyFd => "hand it the readiness descriptor",
+            Step::OutFd => "hand it the descriptor to answer on",
             Step::DeathSignal => "tie its life to ours",
         }
     }
@@ -191,15 +208,13 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
         step: "make its pipes",
         error,
     };
-    let program = Program::new(spec).map_err(|error| SpawnError {
-        step: "pass its arguments and environment",
-        error,
-    })?;
+    let program = Program::new(spec).map_err(SpawnError::of_arguments)?;
     let mut command = Command::new(&spec.argv[0]);
     command.process_group(0);
-    command.stdin(match spec.stdin {
+    command.stdin(match &spec.stdin {
         StdinFrom::Null => null()?,
         StdinFrom::Inherit | StdinFrom::Terminal => Stdio::inherit(),
+        StdinFrom::File(file) => Stdio::from(file.try_clone().map_err(prepare)?),
     });
     let pipes = match spec.output {
         Output::Pipes => {
@@ -214,23 +229,25 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
             None
         }
     };
-    let ready = spec.ready_fd.map(ready_pipe).transpose().map_err(prepare)?;
-    let handed = ready
-        .as_ref()
-        .map(|ready| (ready.write.as_raw_fd(), ready.target));
+    let out = spec.out_fd.map(out_pipe).transpose().map_err(prepare)?;
+    let handed = out.as_ref().map(|out| (out.write.as_raw_fd(), out.target));
 
     let umask = spec.umask;
     let cwd = spec.cwd.as_ref().map(|path| {
         std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("paths of the config hold no NUL")
     });
     let user = spec.user.clone();
-    let stdin = spec.stdin;
+    let takes_terminal = matches!(spec.stdin, StdinFrom::Terminal);
+    let core_limit = protect::core_limit_of_children();
     let parent = std::process::id() as Pid;
     let between_fork_and_exec = move || {
-        if stdin == StdinFrom::Terminal {
+        if takes_terminal {
             become_foreground().map_err(|errno| Step::Terminal.encode(errno))?;
         }
         default_dispositions();
+        if let Some(limit) = &core_limit {
+            protect::set_core_limit(limit);
+        }
         if let Some(umask) = umask {
             // SAFETY: no memory is involved; it cannot fail.
             unsafe { libc::umask(umask) };
@@ -254,7 +271,7 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
         }
         if let Some((from, to)) = handed {
             // SAFETY: no memory is involved. The copy is not closed on exec.
-            try_step(Step::ReadyFd, unsafe { libc::dup2(from, to) })?;
+            try_step(Step::OutFd, unsafe { libc::dup2(from, to) })?;
         }
         Err(Step::Exec.encode(program.exec()))
     };
@@ -266,7 +283,7 @@ pub fn spawn(spec: &Spec) -> Result<Spawned, SpawnError> {
     Ok(Spawned {
         pid,
         pipes,
-        ready: ready.map(|ready| ready.read),
+        out: out.map(|out| out.read),
     })
 }
 
@@ -292,7 +309,7 @@ fn output_pipe(user: Option<&User>) -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-struct ReadyPipe {
+struct OutPipe {
     read: OwnedFd,
     write: OwnedFd,
     target: RawFd,
@@ -301,13 +318,13 @@ struct ReadyPipe {
     _placeholder: Option<OwnedFd>,
 }
 
-fn ready_pipe(target: RawFd) -> io::Result<ReadyPipe> {
+fn out_pipe(target: RawFd) -> io::Result<OutPipe> {
     let (read, write) = sys::pipe()?;
     // Both ends away from the target: a dup2 onto itself would leave the descriptor to be closed.
     let write = sys::duplicate_from(write.as_raw_fd(), target + 1)?;
     let placeholder = sys::duplicate_from(write.as_raw_fd(), target)?;
     let placeholder = (placeholder.as_raw_fd() == target).then_some(placeholder);
-    Ok(ReadyPipe {
+    Ok(OutPipe {
         read,
         write,
         target,

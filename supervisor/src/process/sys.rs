@@ -1,6 +1,6 @@
 //! The system calls that the standard library does not offer, as safe functions.
 
-use std::io;
+use std::io::{self, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
@@ -169,4 +169,36 @@ pub fn write_all(fd: RawFd, mut bytes: &[u8]) {
 pub fn effective_uid() -> u32 {
     // SAFETY: no memory is involved; it cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// The effective group id.
+pub fn effective_gid() -> u32 {
+    // SAFETY: no memory is involved; it cannot fail.
+    unsafe { libc::getegid() }
+}
+
+/// How long arguments and environment together may be (execve(2)): a quarter of the stack limit, at least
+/// 128 KiB, at most 6 MiB.
+pub fn argument_limit() -> usize {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is valid for the write; a failure leaves zero, which means the minimum.
+    unsafe { libc::getrlimit(libc::RLIMIT_STACK, &mut limit) };
+    let quarter = usize::try_from(limit.rlim_cur / 4).unwrap_or(usize::MAX);
+    quarter.clamp(128 << 10, 6 << 20)
+}
+
+/// A file in memory that holds `bytes`, open at its beginning, closed on exec (memfd_create(2)).
+pub fn file_of(bytes: &[u8]) -> io::Result<OwnedFd> {
+    // SAFETY: the name ends in NUL; the new descriptor belongs to nobody else.
+    let file = unsafe {
+        let fd = check(libc::memfd_create(c"runmate".as_ptr(), libc::MFD_CLOEXEC))?;
+        OwnedFd::from_raw_fd(fd)
+    };
+    let mut file = std::fs::File::from(file);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into())
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, sleep, sleep_until, tim
 use super::environment::Inherited;
 use super::exit::{self, code};
 use super::probes::Message;
+use super::secrets::{self, Prepared};
 use super::signals::SignalStream;
 use super::supervisor::{GROUP_POLL, Supervisor};
 use super::{health, ports};
@@ -134,16 +135,27 @@ async fn supervise(options: &Options, zero: Instant) -> i32 {
 
     let health = listener.is_some().then(|| health::endpoints(&config.health));
     let machine = Machine::new(machine_plan(&config));
-    let (mut supervisor, messages) = Supervisor::new(config, machine, inherited, Rc::clone(&sink), zero);
+    let port = inherited.iter().find(|(key, _)| key == "PORT");
+    let port = port.and_then(|(_, value)| value.to_str()).map(str::to_owned);
+    let (mut supervisor, messages) = Supervisor::new(config, machine, port, Rc::clone(&sink), zero);
     // A stop that came while we read the config comes before the first process.
     while let Some(signal) = signals.pending().await {
         supervisor.signal(signal);
     }
-    supervisor.feed(Event::Start);
     if let (Some(health), Some(listener)) = (health, listener) {
         supervisor.publish_to(health.clone());
         tokio::task::spawn_local(health::serve(health, listener));
     }
+    if !supervisor.is_stopping() {
+        match secrets::prepare(&mut supervisor, &mut signals, &inherited).await {
+            Prepared::Ready => supervisor.feed(Event::Start),
+            Prepared::Stopped => {}
+            Prepared::Failed(refusal) => {
+                return leave(&sink, zero, refusal.code, "secrets", &refusal.why).await;
+            }
+        }
+    }
+    drop(inherited);
     watch_port(&supervisor);
 
     turn(&mut supervisor, &mut signals, messages).await;

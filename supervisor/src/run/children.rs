@@ -1,18 +1,21 @@
 //! The children of runmate: who lives, what is connected to them, and how they ended.
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::environment::{self, Inherited};
+use super::environment::{self, Environment};
 use super::{log, probes};
 use crate::config::{self, LogFormat, Probe, Stdin};
 use crate::machine::{End, Event, Pid, ProcessId, Target};
 use crate::output::{Level, Line, Origin, Scratch, Sink, Stream};
-use crate::process::{self, Listener, OomCounter, Output, Reaped, Spawned, Spec, StdinFrom, Terminal, sys};
+use crate::process::{
+    self, Listener, OomCounter, Output, Reaped, SpawnError, Spawned, Spec, StdinFrom, Terminal, sys,
+};
 use crate::signal::Signal;
 
 /// A process that runs, or was reaped and not yet spoken of.
@@ -34,10 +37,18 @@ struct ProbeCommand {
     reply: oneshot::Sender<Result<End, String>>,
 }
 
+/// A helper that resolves secrets.
+struct Helper {
+    pid: Pid,
+    /// How it ended, once it was reaped.
+    end: Option<End>,
+}
+
 /// All children, by the process of the plan that they are.
 pub(super) struct Children {
     plan: Rc<config::Plan>,
-    inherited: Inherited,
+    /// By the process of the plan; empty until the secrets are there.
+    environments: Vec<Environment>,
     sink: Rc<Sink>,
     scratch: Scratch,
     sender: probes::Sender,
@@ -47,6 +58,7 @@ pub(super) struct Children {
     /// Pipes that may still bring something, those of processes that ended included.
     streams: Vec<Rc<Stream>>,
     probe_commands: HashMap<Pid, ProbeCommand>,
+    helper: Option<Helper>,
     terminal: Terminal,
     /// Opened once the first child runs: looking for it is no reason to keep that one waiting.
     oom: Option<OomCounter>,
@@ -65,32 +77,52 @@ pub(super) struct Dead {
 }
 
 impl Children {
-    pub fn new(
-        plan: Rc<config::Plan>,
-        inherited: Inherited,
-        sink: Rc<Sink>,
-        sender: probes::Sender,
-    ) -> Children {
+    pub fn new(plan: Rc<config::Plan>, sink: Rc<Sink>, sender: probes::Sender) -> Children {
         Children {
             lives: plan.processes.iter().map(|_| None).collect(),
             plan,
-            inherited,
+            environments: Vec::new(),
             sink,
             scratch: Scratch::default(),
             sender,
             groups: BTreeMap::new(),
             streams: Vec::new(),
             probe_commands: HashMap::new(),
+            helper: None,
             terminal: Terminal::detect(),
             oom: None,
             oom_seen: 0,
         }
     }
 
-    /// The value of a variable of our own environment, if it is UTF-8.
-    pub fn variable(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.inherited.iter().find(|(key, _)| key == name)?;
-        value.to_str()
+    /// Says what the processes find in their environments. None of them is started before.
+    pub fn give_environments(&mut self, environments: Vec<Environment>) {
+        self.environments = environments;
+    }
+
+    /// Starts a helper; gives the pipe of its answer.
+    pub fn start_helper(&mut self, spec: &Spec) -> Result<OwnedFd, SpawnError> {
+        let spawned = process::spawn(spec)?;
+        self.helper = Some(Helper {
+            pid: spawned.pid,
+            end: None,
+        });
+        spawned.out.ok_or_else(|| SpawnError {
+            step: "make its pipes",
+            error: std::io::ErrorKind::NotFound.into(),
+        })
+    }
+
+    /// How the helper ended, if it did.
+    pub fn helper_end(&self) -> Option<End> {
+        self.helper.as_ref()?.end
+    }
+
+    /// Ends the helper.
+    pub fn kill_helper(&self) {
+        if let Some(Helper { pid, end: None }) = self.helper {
+            let _ = sys::kill(Target::Group(pid), Signal::KILL);
+        }
     }
 
     /// Who listens in this container, ourselves excepted; named as the config names them.
@@ -151,6 +183,9 @@ impl Children {
         let any_left = process::reap(|Reaped { pid, end }| {
             if let Some(command) = self.probe_commands.remove(&pid) {
                 let _ = command.reply.send(Ok(end));
+            }
+            if let Some(helper) = self.helper.as_mut().filter(|helper| helper.pid == pid) {
+                helper.end = Some(end);
             }
             let lives = self.lives.iter_mut().enumerate();
             let mut lives = lives.filter_map(|(index, life)| Some((index, life.as_mut()?)));
@@ -251,7 +286,7 @@ impl Children {
         } else {
             Output::Pipes
         };
-        spec.ready_fd = match plan.ready.as_ref().map(|ready| &ready.probe) {
+        spec.out_fd = match plan.ready.as_ref().map(|ready| &ready.probe) {
             Some(Probe::Fd(fd)) => Some(*fd),
             _ => None,
         };
@@ -330,7 +365,7 @@ impl Children {
         let probe = plan
             .ready
             .as_ref()
-            .and_then(|ready| probes::start(ready, process, pid, spawned.ready, self.sender.clone()));
+            .and_then(|ready| probes::start(ready, process, pid, spawned.out, self.sender.clone()));
         Life {
             pid,
             since: Instant::now(),
@@ -347,13 +382,13 @@ impl Children {
         let plan = &self.plan.processes[process.0];
         Spec {
             argv: environment::argv(command),
-            env: environment::of_process(plan, &self.inherited),
+            env: self.environments[process.0].clone(),
             cwd: plan.cwd.clone(),
             user: plan.user.clone(),
             umask: plan.umask,
             stdin: StdinFrom::Null,
             output: Output::Null,
-            ready_fd: None,
+            out_fd: None,
         }
     }
 

@@ -1,44 +1,153 @@
 //! The environment and the command line of a child.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
-use crate::config::{Command, EnvInherit, Process};
+use crate::config::{self, AbsentSecret, Command, EnvInherit, Process};
+use crate::process::sys;
+use crate::secrets::{Owner, Values};
 
 /// Runmate's own environment, read once.
-pub(super) type Inherited = Vec<(OsString, OsString)>;
+pub(crate) type Inherited = Vec<(OsString, OsString)>;
 
-/// What the process finds in its environment: inherited < its user's identity < `env`.
-pub(super) fn of_process(process: &Process, inherited: &Inherited) -> Vec<(OsString, OsString)> {
-    let wanted = |key: &OsString| match &process.env_inherit {
+/// The whole environment of a child.
+pub(crate) type Environment = Vec<(OsString, OsString)>;
+
+/// What the process finds in its environment: inherited < secrets < its user's identity < `env`.
+///
+/// # Errors
+/// If its `env` needs a secret that is absent; names the key.
+pub(crate) fn of_process(
+    process: &Process,
+    inherited: &Inherited,
+    secrets: &config::Secrets,
+    values: &Values,
+) -> Result<Environment, (String, AbsentSecret)> {
+    let wanted = |key: &OsStr| match &process.env_inherit {
         EnvInherit::All => true,
         EnvInherit::None => false,
         EnvInherit::Only(names) => names.iter().any(|name| key == name.as_str()),
     };
-    let mut env: Vec<_> = inherited.iter().filter(|(key, _)| wanted(key)).cloned().collect();
-    let mut set = |key: &str, value: &str| {
-        env.retain(|(known, _)| known != key);
-        env.push((key.into(), value.into()));
-    };
+    let owner = owner(process);
+    let seen = secrets.wanted.iter().filter(|secret| process.sees(secret));
+    let mut env = with_secrets(inherited, wanted, secrets, seen, |name| values.get(name, owner));
     // Another user with root's HOME would fail at its first dot file.
     if let Some(user) = &process.user {
         if let Some(home) = &user.home {
-            set("HOME", home);
+            set(&mut env, "HOME", home);
         }
         if let Some(name) = &user.name {
-            set("USER", name);
-            set("LOGNAME", name);
+            set(&mut env, "USER", name);
+            set(&mut env, "LOGNAME", name);
         }
     }
-    for (key, value) in &process.env {
-        set(key, value);
+    for (key, text) in &process.env {
+        let value = text
+            .fill(|name| values.get(name, owner))
+            .map_err(|absent| (format!("process.{}.env.{key}", process.name), absent))?;
+        set(&mut env, key, &value);
+    }
+    Ok(env)
+}
+
+/// What a command of `exec` finds: all that is inherited, and all secrets.
+pub(crate) fn of_command(inherited: &Inherited, secrets: &config::Secrets, values: &Values) -> Environment {
+    let owner = Owner::ourselves();
+    let all = secrets.wanted.iter();
+    with_secrets(inherited, |_| true, secrets, all, |name| values.get(name, owner))
+}
+
+/// Whoever sees a secret finds its value; nobody else finds its variable, which held the reference.
+fn with_secrets<'a>(
+    inherited: &Inherited,
+    wanted: impl Fn(&OsStr) -> bool,
+    secrets: &config::Secrets,
+    seen: impl Iterator<Item = &'a config::Secret>,
+    value: impl Fn(&str) -> Option<&'a str>,
+) -> Environment {
+    let secret = |key: &OsStr| secrets.wanted.iter().any(|secret| key == secret.name.as_str());
+    let kept = inherited.iter().filter(|(key, _)| wanted(key) && !secret(key));
+    let mut env: Environment = kept.cloned().collect();
+    for secret in seen.filter(|secret| secret.of_process.is_none()) {
+        if let Some(value) = value(&secret.name) {
+            env.push((secret.name.clone().into(), value.into()));
+        }
     }
     env
 }
 
+fn set(env: &mut Environment, key: &str, value: &str) {
+    env.retain(|(known, _)| known != key);
+    env.push((key.into(), value.into()));
+}
+
+/// Whom the files of a process are for.
+pub(crate) fn owner(process: &Process) -> Owner {
+    match &process.user {
+        Some(user) => Owner {
+            uid: user.uid,
+            gid: user.gid,
+        },
+        None => Owner::ourselves(),
+    }
+}
+
+/// The longest `NAME=value`, its final NUL included (MAX_ARG_STRLEN of execve(2): 32 pages).
+const ENTRY: usize = 131_072;
+/// What the program's path, its arguments and the kernel's own vector may need.
+const RESERVE: usize = 16 << 10;
+
+/// Whether the kernel takes this environment; if not, a sentence that names the variable.
+pub(crate) fn check_size(env: &Environment) -> Result<(), String> {
+    let size = |(key, value): &(OsString, OsString)| key.len() + value.len() + 2;
+    if let Some(entry) = env.iter().find(|entry| size(entry) > ENTRY) {
+        return Err(format!(
+            "the variable {} is {} bytes long and the system takes {ENTRY}; for a secret, write as = \"file\"",
+            entry.0.to_string_lossy(),
+            size(entry),
+        ));
+    }
+    let pointer = size_of::<usize>();
+    let total: usize = env.iter().map(|entry| size(entry) + pointer).sum();
+    let limit = sys::argument_limit().saturating_sub(RESERVE);
+    if total > limit {
+        let largest = env.iter().max_by_key(|entry| size(entry));
+        let largest = largest.map_or_else(String::new, |(key, _)| key.to_string_lossy().into_owned());
+        return Err(format!(
+            "the environment is {total} bytes long and the system takes {limit}; its largest variable is {largest}; \
+             for secrets, write as = \"file\""
+        ));
+    }
+    Ok(())
+}
+
 /// The argument vector of a command.
-pub(super) fn argv(command: &Command) -> Vec<OsString> {
+pub(crate) fn argv(command: &Command) -> Vec<OsString> {
     match command {
         Command::Argv(argv) => argv.iter().map(OsString::from).collect(),
         Command::Shell(line) => ["/bin/sh", "-c", line].map(OsString::from).to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, length: usize) -> (OsString, OsString) {
+        (name.into(), "x".repeat(length).into())
+    }
+
+    #[test]
+    fn what_the_kernel_would_refuse_is_named() {
+        assert_eq!(check_size(&vec![entry("A", ENTRY - 3)]), Ok(()));
+        let error = check_size(&vec![entry("B", 1), entry("A", ENTRY - 2)]).unwrap_err();
+        assert!(
+            error.starts_with("the variable A is 131073 bytes long"),
+            "{error}"
+        );
+        let many: Environment = (0..100)
+            .map(|n| entry(&format!("V{n}"), ENTRY - 100 - n))
+            .collect();
+        let error = check_size(&many).unwrap_err();
+        assert!(error.contains("its largest variable is V0;"), "{error}");
     }
 }

@@ -10,9 +10,13 @@ use crate::process::sys;
 pub mod code {
     /// The command line is wrong.
     pub const USAGE: i32 = 64;
+    /// Something that is needed is away: a service cannot be reached.
+    pub const UNAVAILABLE: i32 = 69;
     /// Something failed inside runmate.
     pub const INTERNAL: i32 = 70;
-    /// The configuration is wrong.
+    /// A permission is missing.
+    pub const DENIED: i32 = 77;
+    /// The configuration is wrong, or what it names is not there.
     pub const CONFIG: i32 = 78;
 }
 

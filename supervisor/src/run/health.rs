@@ -11,7 +11,7 @@ use hyper_util::service::TowerToHyperService;
 use runmate_health::{Access, Component, Health, Phase as HealthPhase, Snapshot, Status};
 use tokio::sync::Semaphore;
 
-use crate::config;
+use crate::config::{self, Text};
 use crate::machine::{Phase, ProcessId, View};
 use crate::process::listeners;
 
@@ -33,7 +33,9 @@ pub(super) fn endpoints(config: &config::Health) -> Health {
     let access = if config.public_details {
         Access::Public
     } else {
-        Access::Token(config.token.clone())
+        // One that is a secret comes later.
+        let token = config.token.as_ref().and_then(Text::literal);
+        Access::Token(token.map(str::to_owned))
     };
     Health::new(access)
 }

@@ -2,12 +2,13 @@
 
 mod boot;
 mod children;
-mod environment;
+pub(crate) mod environment;
 mod exit;
 mod health;
 mod log;
 mod ports;
 mod probes;
+mod secrets;
 mod signals;
 mod supervisor;
 

@@ -2,21 +2,23 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use runmate_health::Health;
+use runmate_health::{Access, Health};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::children::Children;
-use super::environment::Inherited;
+use super::environment::Environment;
 use super::probes::{self, Message};
 use super::{health, log, ports};
 use crate::config;
 use crate::machine::{Action, Cause, End, Event, Machine, ProcessId, Report, View};
 use crate::output::{Level, Line, Sink, Stream};
-use crate::process;
+use crate::process::{self, SpawnError, Spec};
+use crate::secrets::Files;
 use crate::signal::Signal;
 
 /// How often groups without a leader are looked at.
@@ -33,6 +35,10 @@ pub(super) struct Supervisor {
     sender: probes::Sender,
     health: Option<Health>,
     published: Option<View>,
+    /// `$PORT`, as the platform set it.
+    port: Option<String>,
+    /// Secrets that are files; gone when we are.
+    files: Option<Files>,
     stop_by: Option<Instant>,
     exit: Option<(i32, Cause)>,
 }
@@ -41,7 +47,7 @@ impl Supervisor {
     pub fn new(
         plan: config::Plan,
         machine: Machine,
-        inherited: Inherited,
+        port: Option<String>,
         sink: Rc<Sink>,
         zero: Instant,
     ) -> (Supervisor, mpsc::UnboundedReceiver<Message>) {
@@ -54,13 +60,15 @@ impl Supervisor {
                 .map(|process| process.name.clone())
                 .collect(),
             machine,
-            children: Children::new(Rc::clone(&plan), inherited, Rc::clone(&sink), sender.clone()),
+            children: Children::new(Rc::clone(&plan), Rc::clone(&sink), sender.clone()),
             plan,
             zero,
             sink,
             sender,
             health: None,
             published: None,
+            port,
+            files: None,
             stop_by: None,
             exit: None,
         };
@@ -74,6 +82,53 @@ impl Supervisor {
         self.publish();
     }
 
+    /// The configuration.
+    pub fn plan(&self) -> Rc<config::Plan> {
+        Rc::clone(&self.plan)
+    }
+
+    /// Where log lines go.
+    pub fn sink(&self) -> &Sink {
+        &self.sink
+    }
+
+    /// Whether a stop was decided.
+    pub fn is_stopping(&self) -> bool {
+        self.stop_by.is_some() || self.exit.is_some()
+    }
+
+    /// See [`Children::start_helper`].
+    pub fn start_helper(&mut self, spec: &Spec) -> Result<OwnedFd, SpawnError> {
+        self.children.start_helper(spec)
+    }
+
+    /// See [`Children::helper_end`].
+    pub fn helper_end(&self) -> Option<End> {
+        self.children.helper_end()
+    }
+
+    /// See [`Children::kill_helper`].
+    pub fn kill_helper(&self) {
+        self.children.kill_helper();
+    }
+
+    /// See [`Children::give_environments`].
+    pub fn give_environments(&mut self, environments: Vec<Environment>) {
+        self.children.give_environments(environments);
+    }
+
+    /// Keeps secrets that are files for as long as we run.
+    pub fn keep_files(&mut self, files: Files) {
+        self.files = Some(files);
+    }
+
+    /// Opens the health details to those who have the token.
+    pub fn set_health_token(&self, token: String) {
+        if let Some(health) = &self.health {
+            health.set_access(Access::Token(Some(token)));
+        }
+    }
+
     /// A sender for tasks.
     pub fn sender(&self) -> probes::Sender {
         self.sender.clone()
@@ -81,7 +136,7 @@ impl Supervisor {
 
     /// Where the platform connects to, if `$PORT` says so.
     pub fn platform_address(&self) -> Option<SocketAddr> {
-        ports::platform_address(self.children.variable("PORT"))
+        ports::platform_address(self.port.as_deref())
     }
 
     /// When the machine must hear of the time.

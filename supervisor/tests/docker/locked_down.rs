@@ -2,7 +2,8 @@
 
 use crate::docker::{Container, Images};
 
-const LOCKED: &[&str] = &[
+/// `docker run` options for it.
+pub const LOCKED: &[&str] = &[
     "--user",
     "1000:1000",
     "--read-only",

@@ -11,7 +11,10 @@ mod console;
 mod docker;
 mod drain;
 mod exits;
+#[path = "../../../secrets/tests/support/fault.rs"]
+mod fault;
 mod load;
 mod locked_down;
 mod memory;
 mod reaping;
+mod secrets;

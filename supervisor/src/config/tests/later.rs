@@ -7,7 +7,11 @@ const LATER: &str = "not yet supported in this version; remove it";
 
 /// The errors as `key: message`.
 fn keyed(text: &str) -> Vec<String> {
-    let errors = World::new().read(text).expect_err(text).errors;
+    let world = World::new().env(
+        "DEMO_DB_SECRET_ARN",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf",
+    );
+    let errors = world.read(text).expect_err(text).errors;
     errors
         .iter()
         .map(|error| format!("{}: {}", error.key.as_deref().unwrap_or_default(), error.message))
@@ -19,12 +23,10 @@ fn the_reference_holds_nothing_wrong_but_what_is_not_yet_supported() {
     assert_eq!(
         keyed(REFERENCE),
         [
-            format!("process.app.secrets: {LATER}"),
             format!("process.collector.stdin: {LATER}"),
             format!("health.check: {LATER}"),
             format!("logs.fields: {LATER}"),
             format!("logs.mask: {LATER}"),
-            format!("secrets: {LATER}"),
             format!("migrate: {LATER}"),
             format!("trace: {LATER}, or write exporter = \"off\""),
         ]
@@ -129,8 +131,6 @@ carrier  = false
     assert_eq!(
         keyed(text),
         [
-            format!("process.app.secrets: {LATER}"),
-            format!("secrets: {LATER}"),
             format!("migrate: {LATER}"),
             format!("health.check: {LATER}"),
             format!("logs.fields: {LATER}"),
@@ -148,10 +148,6 @@ fn slips_inside_later_sections_are_still_found() {
 command = ["x"]
 stdin = { log = ["a"] }
 logs = { stdout = false }
-[secrets]
-timeuot = "5s"
-[secrets.DB]
-form = "x"
 [migrate]
 databse = "x"
 [health.check.db]
@@ -170,19 +166,15 @@ multiline = "python"
             "4: process.app.stdin.log: unknown key; did you mean \"logs\"?".to_owned(),
             format!("4: process.app.stdin: {LATER}"),
             format!("5: process.app.logs.stdout: {LATER}"),
-            format!("6: secrets: {LATER}"),
-            "7: secrets.timeuot: unknown key; did you mean \"timeout\"?; a secret is a table [secrets.NAME]"
+            format!("6: migrate: {LATER}"),
+            "7: migrate.databse: unknown key; did you mean \"database\"?".to_owned(),
+            format!("8: health.check: {LATER}"),
+            "9: health.check.db.postgers: unknown key; did you mean \"postgres\"?".to_owned(),
+            "12: trace.servise: unknown key; did you mean \"service\"?".to_owned(),
+            "14: logs.style: cannot be \"esc\"; write \"lambda\", \"ecs\" or \"otel\"; did you mean \"ecs\"?"
                 .to_owned(),
-            "9: secrets.DB.form: unknown key; did you mean \"from\"?".to_owned(),
-            format!("10: migrate: {LATER}"),
-            "11: migrate.databse: unknown key; did you mean \"database\"?".to_owned(),
-            format!("12: health.check: {LATER}"),
-            "13: health.check.db.postgers: unknown key; did you mean \"postgres\"?".to_owned(),
-            "16: trace.servise: unknown key; did you mean \"service\"?".to_owned(),
-            "18: logs.style: cannot be \"esc\"; write \"lambda\", \"ecs\" or \"otel\"; did you mean \"ecs\"?"
-                .to_owned(),
-            "19: logs.multiline: not yet supported in this version; write \"off\"".to_owned(),
-            "20: ingress: reserved for a later version; remove it".to_owned(),
+            "15: logs.multiline: not yet supported in this version; write \"off\"".to_owned(),
+            "16: ingress: reserved for a later version; remove it".to_owned(),
         ]
     );
 }

@@ -6,6 +6,7 @@ mod good;
 mod later;
 mod properties;
 mod search;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,24 @@
+//! Resolving in this very process: what the helper does, and `exec` and `check --online`, which are
+//! short-lived themselves.
+
+use runmate_secrets::Resolver;
+
+use super::protocol::{Answer, Answers, Job, Report};
+
+/// Resolves everything the job names. `Err`: it could not even begin.
+pub(crate) fn resolve(job: &Job) -> Result<Answers, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the event loop: {error}"))?;
+    let resolver = Resolver::from_env().with_timeout(job.timeout);
+    let resolved = runtime.block_on(resolver.resolve(&job.requests));
+    // A lookup of a name that hangs keeps a thread, which must not keep us.
+    runtime.shutdown_background();
+    let names = job.requests.iter().map(|request| request.name.clone());
+    let answers = resolved.into_iter().map(|answer| match answer {
+        Ok(secret) => Answer::Value(secret),
+        Err(failure) => Answer::Failure(Report::from(&failure)),
+    });
+    Ok(names.zip(answers).collect())
+}

@@ -1,0 +1,30 @@
+//! The helper that resolves secrets: a job on stdin, values on the answer descriptor, the end.
+
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::os::fd::FromRawFd;
+
+use super::protocol::{Job, write_answers};
+use super::{ANSWER_FD, resolve};
+use crate::process;
+use crate::run::exit_code;
+
+/// Runs the helper; returns its exit code. It prints nothing: all it has to say is in the answer.
+pub(crate) fn main() -> i32 {
+    // The exec undid what PID 1 had set for itself.
+    if process::hold_secrets().is_err() {
+        return exit_code::INTERNAL;
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut bytes);
+    let Some(job) = read.ok().and_then(|_| Job::from_bytes(&bytes)) else {
+        return exit_code::USAGE;
+    };
+    let Ok(answers) = resolve(&job) else {
+        return exit_code::INTERNAL;
+    };
+    // SAFETY: whoever started us left the descriptor for this; if not, writing fails and that is all.
+    let mut out = BufWriter::new(unsafe { File::from_raw_fd(ANSWER_FD) });
+    let written = write_answers(&mut out, &answers).and_then(|()| out.flush());
+    if written.is_ok() { 0 } else { exit_code::INTERNAL }
+}

@@ -1,0 +1,333 @@
+//! Between the config and the first process: secrets are resolved by a helper, and every process gets its
+//! environment. Signals are heard, and health is served, all the while.
+
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::unix::pipe::Receiver;
+use tokio::time::{Instant, sleep_until, timeout};
+use zeroize::Zeroizing;
+
+use super::environment::{self, Inherited};
+use super::exit::code;
+use super::log;
+use super::signals::SignalStream;
+use super::supervisor::Supervisor;
+use crate::config;
+use crate::helper::{self, ANSWER_FD, Answers, Job, Report};
+use crate::output::{Level, Line, Sink};
+use crate::process::{self, Output, Spec, StdinFrom, sys};
+use crate::secrets::{self, Files, Missing, Settled, Values};
+
+/// What it came to.
+pub(super) enum Prepared {
+    /// Every process has its environment.
+    Ready,
+    /// A stop was asked for; the machine knows.
+    Stopped,
+    /// Nothing may be started.
+    Failed(Refusal),
+}
+
+/// Why nothing may be started.
+pub(super) struct Refusal {
+    pub code: i32,
+    pub why: String,
+}
+
+impl Refusal {
+    fn config(why: String) -> Refusal {
+        Refusal {
+            code: code::CONFIG,
+            why,
+        }
+    }
+
+    fn internal(why: String) -> Refusal {
+        Refusal {
+            code: code::INTERNAL,
+            why,
+        }
+    }
+}
+
+/// Resolves what the plan wants and gives every process its environment.
+pub(super) async fn prepare(
+    supervisor: &mut Supervisor,
+    signals: &mut SignalStream,
+    inherited: &Inherited,
+) -> Prepared {
+    let plan = supervisor.plan();
+    let answers = match secrets::job(&plan.secrets, plan.secrets.wanted.iter()) {
+        None => Answers::new(),
+        Some(job) => {
+            let since = Instant::now();
+            let answers = match ask(supervisor, signals, inherited, job).await {
+                Asked::Answered(answers) => answers,
+                Asked::Stopped => return Prepared::Stopped,
+                Asked::Failed(refusal) => return Prepared::Failed(refusal),
+            };
+            say_resolved(supervisor.sink(), &answers, since.elapsed());
+            answers
+        }
+    };
+    match hand_out(supervisor, &plan, inherited, answers) {
+        Ok(()) => Prepared::Ready,
+        Err(refusal) => Prepared::Failed(refusal),
+    }
+}
+
+enum Asked {
+    Answered(Answers),
+    Stopped,
+    Failed(Refusal),
+}
+
+/// Runs the helper.
+async fn ask(
+    supervisor: &mut Supervisor,
+    signals: &mut SignalStream,
+    inherited: &Inherited,
+    mut job: Job,
+) -> Asked {
+    let by = Instant::now() + job.timeout;
+    // The helper is to give up first: it knows whom it waited for.
+    job.timeout -= (job.timeout / 10).min(MARGIN);
+    // Before the first value is there.
+    if let Err(error) = process::hold_secrets() {
+        return Asked::Failed(Refusal::internal(format!(
+            "cannot protect this process's memory: {error}"
+        )));
+    }
+    let answer = match start(supervisor, inherited, &job) {
+        Ok(answer) => answer,
+        Err(why) => return Asked::Failed(Refusal::internal(why)),
+    };
+    let mut bytes = Zeroizing::new(Vec::new());
+    let read = tokio::select! {
+        biased;
+        () = until_stopped(supervisor, signals) => Read::Stopped,
+        result = read_all(&answer, &mut bytes) => Read::Done(result),
+        () = sleep_until(by) => Read::TimedOut,
+    };
+    match read {
+        Read::Done(Ok(())) => {}
+        Read::Done(Err(error)) => {
+            supervisor.kill_helper();
+            return Asked::Failed(Refusal::internal(format!(
+                "cannot read the answer of the helper that resolves secrets: {error}"
+            )));
+        }
+        Read::Stopped => {
+            supervisor.kill_helper();
+            return Asked::Stopped;
+        }
+        Read::TimedOut => {
+            supervisor.kill_helper();
+            return Asked::Failed(Refusal {
+                code: code::UNAVAILABLE,
+                why: format!(
+                    "the secrets were not resolved within secrets.timeout of {}",
+                    config::units::show(supervisor.plan().secrets.timeout)
+                ),
+            });
+        }
+    }
+    if let Some(answers) = helper::read_answers(&bytes) {
+        return Asked::Answered(answers);
+    }
+    let mut end = None;
+    let _ = timeout(MARGIN, async {
+        while end.is_none() {
+            let signal = signals.next().await;
+            supervisor.signal(signal);
+            end = supervisor.helper_end();
+        }
+    })
+    .await;
+    let how = end.map_or_else(|| "closed its answer too early".to_owned(), log::end_in_words);
+    Asked::Failed(Refusal::internal(format!(
+        "the helper that resolves secrets {how} before it had answered; if it was killed, the container may be \
+         short of memory"
+    )))
+}
+
+/// What the wait for the answer came to.
+enum Read {
+    Done(io::Result<()>),
+    Stopped,
+    TimedOut,
+}
+
+/// The part of the timeout that PID 1 keeps for itself; and how long the end of a helper is waited for that
+/// closed its pipe.
+const MARGIN: Duration = Duration::from_millis(250);
+
+/// Starts the helper; gives the end of the pipe that its answer comes out of.
+fn start(supervisor: &mut Supervisor, inherited: &Inherited, job: &Job) -> Result<Receiver, String> {
+    let cannot = |why: String| format!("cannot start the helper that resolves secrets: {why}");
+    let stdin = sys::file_of(&job.to_bytes()).map_err(|error| cannot(error.to_string()))?;
+    let spec = Spec {
+        argv: helper::command(helper::SECRETS),
+        env: inherited.clone(),
+        cwd: None,
+        user: None,
+        umask: None,
+        stdin: StdinFrom::File(Rc::new(stdin)),
+        output: Output::Null,
+        out_fd: Some(ANSWER_FD),
+    };
+    let out = supervisor
+        .start_helper(&spec)
+        .map_err(|error| cannot(error.explain(&spec)))?;
+    Receiver::from_owned_fd(out).map_err(|error| cannot(error.to_string()))
+}
+
+/// Returns once the machine was told to stop.
+async fn until_stopped(supervisor: &mut Supervisor, signals: &mut SignalStream) {
+    while !supervisor.is_stopping() {
+        let signal = signals.next().await;
+        supervisor.signal(signal);
+    }
+}
+
+async fn read_all(pipe: &Receiver, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let mut piece = Zeroizing::new([0; 8 << 10]);
+    loop {
+        pipe.readable().await?;
+        match pipe.try_read(&mut piece[..]) {
+            Ok(0) => return Ok(()),
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn say_resolved(sink: &Sink, answers: &Answers, took: Duration) {
+    let resolved = answers
+        .values()
+        .filter(|answer| matches!(answer, helper::Answer::Value(_)))
+        .count();
+    let of = answers.len();
+    let message = format!("{resolved} of {of} secrets resolved in {}", log::human(took));
+    sink.line(
+        &Line::new(Level::Info, "secrets", message)
+            .with("resolved", resolved as u64)
+            .with("took", log::seconds(took)),
+    );
+}
+
+/// Values into files and environments.
+fn hand_out(
+    supervisor: &mut Supervisor,
+    plan: &config::Plan,
+    inherited: &Inherited,
+    answers: Answers,
+) -> Result<(), Refusal> {
+    let Settled {
+        mut values,
+        for_files,
+        missing,
+        absent,
+    } = secrets::settle(&plan.secrets, answers);
+    for missing in &absent {
+        let what = format!("{}; going on without it", missing.report.message);
+        supervisor
+            .sink()
+            .line(&line(Level::Warn, "secret_absent", missing, what));
+    }
+    if !missing.is_empty() {
+        for missing in &missing {
+            let what = missing.report.message.clone();
+            supervisor
+                .sink()
+                .line(&line(Level::Error, "secret_error", missing, what));
+        }
+        return Err(Refusal {
+            code: secrets::exit_code_for(&missing),
+            why: secrets::summary(&missing, plan.secrets.wanted.len()),
+        });
+    }
+    if !for_files.is_empty() {
+        let files = write_files(plan, &for_files, &mut values).map_err(Refusal::config)?;
+        supervisor.keep_files(files);
+    }
+    let mut environments = Vec::new();
+    for process in &plan.processes {
+        let env = environment::of_process(process, inherited, &plan.secrets, &values)
+            .map_err(|(key, absent)| Refusal::config(format!("{key}: {absent}")))?;
+        // Without secrets the kernel's own refusal of one process is enough.
+        if !plan.secrets.wanted.is_empty() {
+            environment::check_size(&env)
+                .map_err(|why| Refusal::config(format!("process.{}: {why}", process.name)))?;
+        }
+        environments.push(env);
+    }
+    supervisor.give_environments(environments);
+    open_details(supervisor, plan, &values).map_err(Refusal::config)
+}
+
+/// Each process that sees a file gets a copy of its own user's.
+fn write_files(
+    plan: &config::Plan,
+    for_files: &[(String, runmate_secrets::Secret)],
+    values: &mut Values,
+) -> Result<Files, String> {
+    let files = Files::create()?;
+    for (name, value) in for_files {
+        for process in &plan.processes {
+            let owner = environment::owner(process);
+            let seen = plan
+                .secrets
+                .wanted
+                .iter()
+                .any(|secret| secret.name == *name && process.sees(secret));
+            let named = process
+                .env
+                .values()
+                .any(|text| text.secrets().any(|secret| secret == name));
+            if (seen || named) && values.get(name, owner).is_none() {
+                let path = files.write(name, value, owner)?;
+                values.put_path(name, owner, path);
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// The token of the health details may be a secret; until here nobody saw them.
+fn open_details(supervisor: &Supervisor, plan: &config::Plan, values: &Values) -> Result<(), String> {
+    let Some(token) = &plan.health.token else {
+        return Ok(());
+    };
+    if token.literal().is_some() {
+        return Ok(());
+    }
+    let token = token
+        .fill(|name| values.get(name, secrets::Owner::ourselves()))
+        .map_err(|absent| format!("health.token: {absent}"))?;
+    config::check_bearer_token(&token).map_err(|error| format!("health.token: {error}"))?;
+    supervisor.set_health_token(token);
+    Ok(())
+}
+
+/// What is said of a secret that has no value.
+fn line(level: Level, event: &'static str, missing: &Missing, what: String) -> Line {
+    let Report {
+        reference,
+        region,
+        action,
+        kind,
+        cause,
+        ..
+    } = &missing.report;
+    Line::new(level, event, what)
+        .with("variable", missing.name.as_str())
+        .with("reference", reference.as_str())
+        .with_some("region", region.as_deref())
+        .with_some("action", action.as_deref())
+        .with("reason", kind.as_str())
+        .with("cause", cause.as_str())
+}
