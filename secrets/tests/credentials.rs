@@ -56,8 +56,9 @@ fn by_a_full_uri_with_a_token_file() {
     assert_used(&resolved, &server, &endpoint);
 }
 
+/// It cannot be sent, so whoever wrote the file has to know.
 #[test]
-fn a_newline_at_the_end_of_the_token_file_does_no_harm() {
+fn a_newline_at_the_end_of_the_token_file_is_named() {
     let (server, endpoint) = (FaultServer::start(), CredentialServer::start(Some(TOKEN)));
     let dir = tempfile::tempdir().expect("a directory");
     let file = token_file(dir.path(), &format!("{TOKEN}\n"));
@@ -68,8 +69,12 @@ fn a_newline_at_the_end_of_the_token_file_does_no_harm() {
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &file),
         ],
     );
-    assert_used(&resolved, &server, &endpoint);
-    assert_eq!(endpoint.seen().tokens, [Some(TOKEN.to_owned())]);
+    let entry = resolved.entry("NAME");
+    assert_eq!(entry["class"], "Denied");
+    let text = entry["text"].as_str().expect("a text");
+    assert!(text.contains(&file) && text.contains("line break"), "{text}");
+    assert!(!entry.to_string().contains(TOKEN), "{entry}");
+    assert!(endpoint.seen().tokens.is_empty(), "{:?}", endpoint.seen());
 }
 
 #[test]

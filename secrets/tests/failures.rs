@@ -33,7 +33,8 @@ fn assert_failure(resolved: &Resolved, kind: &str, class: &str) {
     let text = entry["text"].as_str().expect("a text");
     assert!(text.contains("NAME"), "{text}");
     assert!(!text.contains('\n'), "{text}");
-    assert_ne!(entry["remedy"], "", "{entry}");
+    // Some sentences about values hold their remedy already.
+    assert!(entry["remedy"] != "" || kind == "bad_value", "{entry}");
     let all = entry.to_string();
     assert!(!all.contains(VALUE), "{all}");
     assert!(!all.contains("123456789012"), "{all}");
@@ -126,8 +127,8 @@ fn an_id_that_looks_whole_is_named_as_the_cause() {
     let reference = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:xyz-secret";
     let resolved = get(&server, reference);
     assert_failure(&resolved, "not_found_suffix", "Config");
-    let remedy = resolved.entry("NAME")["remedy"].to_string();
-    assert!(remedy.contains("six"), "{remedy}");
+    let text = resolved.entry("NAME")["text"].to_string();
+    assert!(text.contains("six"), "{text}");
 }
 
 #[test]
@@ -217,13 +218,7 @@ fn a_name_that_nobody_knows() {
 
 #[test]
 fn a_service_that_is_broken() {
-    for fault in [
-        Fault::ServerError,
-        Fault::Unavailable,
-        Fault::Garbage,
-        Fault::WrongShape,
-        Fault::Close,
-    ] {
+    let broken = |fault: Fault| {
         let (server, secret, parameter) = server();
         server.fault("*", fault.clone(), usize::MAX);
         for reference in [secret, parameter] {
@@ -235,7 +230,15 @@ fn a_service_that_is_broken() {
                 resolved.took
             );
         }
-    }
+    };
+    // Each of them takes the whole timeout.
+    std::thread::scope(|scope| {
+        scope.spawn(|| broken(Fault::ServerError));
+        scope.spawn(|| broken(Fault::Unavailable));
+        scope.spawn(|| broken(Fault::Garbage));
+        scope.spawn(|| broken(Fault::WrongShape));
+        scope.spawn(|| broken(Fault::Close));
+    });
 }
 
 #[test]

@@ -11,7 +11,8 @@ use super::fault::{Fault, FaultServer};
 use super::support::{Setup, eventually, install, process};
 use super::{app, assert_unsaid, env_of, parameter, secret, stop, with_server};
 
-fn need_root() {
+/// Most of this can be seen only by root.
+pub fn need_root() {
     // SAFETY: no memory is involved.
     let root = unsafe { libc::geteuid() } == 0;
     assert!(
@@ -21,7 +22,7 @@ fn need_root() {
 }
 
 /// Whether the bytes hold the text.
-fn holds(bytes: &[u8], text: &str) -> bool {
+pub fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
@@ -52,7 +53,7 @@ fn values_are_nowhere_but_in_the_child_and_the_heap() {
     // What is looked for is where it belongs: the search itself works.
     assert!(values[..2].iter().all(|value| holds(&environ(child), value)));
     assert!(
-        memory(run.pid, |_| true)
+        of_process(run.pid, |_| true)
             .iter()
             .any(|part| holds(&part.1, values[0]))
     );
@@ -61,7 +62,7 @@ fn values_are_nowhere_but_in_the_child_and_the_heap() {
             !holds(&environ(run.pid.into()), value),
             "{value} in the environment of PID 1"
         );
-        for (name, bytes) in memory(run.pid, |name| name.starts_with('/')) {
+        for (name, bytes) in of_process(run.pid, |name| name.starts_with('/')) {
             assert!(!holds(&bytes, value), "{value} in {name}");
         }
         for (name, bytes) in open_files(run.pid) {
@@ -72,7 +73,7 @@ fn values_are_nowhere_but_in_the_child_and_the_heap() {
 }
 
 /// The mappings of a process whose name is wanted, with their bytes. Read-only code is there too.
-fn memory(pid: i32, wanted: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
+pub fn of_process(pid: i32, wanted: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("readable by root");
     let mut memory = File::open(format!("/proc/{pid}/mem")).expect("readable by root");
     let mut found = Vec::new();
