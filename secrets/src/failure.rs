@@ -110,7 +110,7 @@ impl Failure {
             FailureKind::ScheduledForDeletion => "the secret is scheduled for deletion".to_owned(),
             FailureKind::NoSuchKey { key } => format!("its JSON has no key {key:?}"),
             FailureKind::Null { key } => format!("the key {key:?} of its JSON is null"),
-            FailureKind::BadValue(what) | FailureKind::BadReference(what) => what.clone(),
+            FailureKind::BadValue(what) | FailureKind::BadReference(what) => halves(what).0.to_owned(),
             FailureKind::Throttled => {
                 "there were too many requests, and no more time to try again".to_owned()
             }
@@ -122,8 +122,7 @@ impl Failure {
         }
     }
 
-    /// The likely cause and what would help, as one or two clauses. Empty where
-    /// [`describe`](Failure::describe) says it already: for bad values and bad references.
+    /// The likely cause and what would help, as one or two clauses.
     pub fn remedy(&self) -> String {
         let noun = self.noun();
         match &self.kind {
@@ -169,7 +168,7 @@ impl Failure {
                 format!("correct the key, in which case counts, or add it to the {noun}")
             }
             FailureKind::Null { .. } => format!("give it a value in the {noun}"),
-            FailureKind::BadValue(_) | FailureKind::BadReference(_) => String::new(),
+            FailureKind::BadValue(what) | FailureKind::BadReference(what) => halves(what).1.to_owned(),
             FailureKind::Throttled => {
                 "start fewer containers at a time, allow more time, or have the account's request quota raised"
                     .to_owned()
@@ -275,6 +274,12 @@ impl Failure {
     }
 }
 
+/// What is wrong, and what would help: a sentence of its own has both, with a semicolon between them.
+fn halves(sentence: &str) -> (&str, &str) {
+    let generic = "correct the value, or the reference to it";
+    sentence.rsplit_once("; ").unwrap_or((sentence, generic))
+}
+
 impl FailureKind {
     /// What to call it in fields and JSON: `denied`, `not_found`, ….
     pub fn name(&self) -> &'static str {
@@ -323,11 +328,7 @@ impl fmt::Display for Failure {
         if let Some(region) = self.reference.region() {
             write!(f, " in {region}")?;
         }
-        write!(f, ": {}", self.describe())?;
-        let remedy = self.remedy();
-        if !remedy.is_empty() {
-            write!(f, "; {remedy}")?;
-        }
+        write!(f, ": {}; {}", self.describe(), self.remedy())?;
         match &self.detail {
             Some(detail) => write!(f, " ({detail})"),
             None => Ok(()),

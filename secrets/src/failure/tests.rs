@@ -96,8 +96,7 @@ fn every_kind_has_a_cause_a_remedy_and_a_class_on_one_line() {
         assert!(names.insert(kind.name()), "{kind:?}");
         for reference in [SECRET, PARAMETER, "file:/x"] {
             let failure = failure(reference, kind.clone());
-            let said = matches!(kind, FailureKind::BadValue(_) | FailureKind::BadReference(_));
-            assert_eq!(failure.remedy().is_empty(), said, "{failure}");
+            assert!(!failure.remedy().is_empty(), "{failure}");
             let line = failure.to_string();
             assert!(
                 line.contains(&failure.describe()) && line.contains(&failure.remedy()),
