@@ -89,7 +89,10 @@ fn meaning(error: &CredentialsError) -> CallError {
         // Elsewhere than on EC2 somebody else may listen at that address, and answer as they like.
         _ if has_cause::<ImdsError>(error) => (FailureKind::NoCredentials, false),
         // A file that a variable names and that is not there.
-        _ if has_cause::<io::Error>(error) => (FailureKind::NoCredentials, false),
+        _ if has_cause::<io::Error>(error) => {
+            let words = unreadable_file().unwrap_or(words);
+            return without_retry(FailureKind::NoCredentials, words);
+        }
         _ => by_words(&words),
     };
     CallError {
@@ -129,16 +132,33 @@ fn by_words(words: &str) -> (FailureKind, bool) {
     }
 }
 
+const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+
+/// Names the token file that cannot be read; the SDK says only why.
+fn unreadable_file() -> Option<String> {
+    let problem = |variable| {
+        let path = env::var_os(variable)?;
+        let error = fs::read(&path).err()?;
+        let path = path.display();
+        Some(format!("cannot read the token file {path} ({variable}): {error}"))
+    };
+    ["AWS_WEB_IDENTITY_TOKEN_FILE", TOKEN_FILE]
+        .into_iter()
+        .find_map(problem)
+}
+
 /// Says so if the token for a container's endpoint is one that cannot be sent. The SDK sends a token file as it
 /// is, and `echo token > file` ends it with a line break.
 fn bad_token() -> Option<String> {
-    const FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
     const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
-    if let Some(path) = env::var_os(FILE) {
+    if let Some(path) = env::var_os(TOKEN_FILE) {
         let token = fs::read(&path).ok()?;
         let path = path.display();
         return is_bad(&token).then(|| {
-            format!("the token file {path} ({FILE}) holds a line break, which cannot be sent; write it without, as printf %s does")
+            format!(
+                "the token file {path} ({TOKEN_FILE}) holds a line break, which cannot be sent; write it \
+                 without, as printf %s does"
+            )
         });
     }
     let token = env::var_os(TOKEN)?;
@@ -159,4 +179,60 @@ fn timed_out(attempt: Duration) -> String {
         _ => "the credentials chain".into(),
     };
     format!("{endpoint} did not answer within {} ms", attempt.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(error: CredentialsError) -> (FailureKind, bool) {
+        let error = meaning(&error);
+        (error.problem.kind, error.transient)
+    }
+
+    #[test]
+    fn what_failures_of_the_chain_mean() {
+        let refused = (FailureKind::CredentialsRefused, false);
+        let passing = (FailureKind::Unavailable, true);
+        let none = (FailureKind::NoCredentials, false);
+        let told = |words: &str| CredentialsError::provider_error(words.to_owned());
+        let status = |code: &str| {
+            told(&format!(
+                "Non-success status from HTTP credential provider: StatusCode({code})"
+            ))
+        };
+        assert_eq!(kind(CredentialsError::not_loaded_no_source()), none);
+        assert_eq!(
+            kind(CredentialsError::invalid_configuration("no such profile")),
+            none
+        );
+        assert_eq!(
+            kind(CredentialsError::provider_error(io::Error::other("no file"))),
+            none
+        );
+        assert_eq!(kind(status("403")), refused);
+        assert_eq!(kind(status("404")), refused);
+        assert_eq!(kind(status("429")), passing);
+        assert_eq!(kind(status("500")), passing);
+        assert_eq!(
+            kind(told("service error: unhandled error (AccessDenied)")),
+            refused
+        );
+        assert_eq!(kind(told("service error: Throttling: Rate exceeded")), passing);
+        assert_eq!(kind(CredentialsError::unhandled("no JSON")), passing);
+        let connection = ConnectorError::io("connection refused".into());
+        assert_eq!(kind(CredentialsError::unhandled(connection)), passing);
+        let timeout = ConnectorError::timeout("slow".into());
+        assert_eq!(
+            kind(CredentialsError::unhandled(timeout)),
+            (FailureKind::TimedOut, true)
+        );
+    }
+
+    #[test]
+    fn a_token_with_a_line_break_cannot_be_sent() {
+        assert!(is_bad(b"token\n"));
+        assert!(is_bad(b"to\rken"));
+        assert!(!is_bad(b"Bearer abc=="));
+    }
 }
