@@ -66,6 +66,8 @@ async fn chain_of(http: &SharedHttpClient, region: &str) -> DefaultCredentialsCh
     chain.imds_client(metadata).build().await
 }
 
+const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+
 const NOTHING_SET_UP: &str = "there are no credentials in the environment, in a profile, from a web identity, from a \
      container's endpoint or in an instance's metadata";
 
@@ -88,8 +90,10 @@ fn meaning(error: &CredentialsError) -> CallError {
         }
         // Elsewhere than on EC2 somebody else may listen at that address, and answer as they like.
         _ if has_cause::<ImdsError>(error) => (FailureKind::NoCredentials, false),
-        // A file that a variable names and that is not there.
-        _ if has_cause::<io::Error>(error) => (FailureKind::NoCredentials, false),
+        // A file that a variable names and that is not there. The SDK does not say which.
+        _ if has_cause::<io::Error>(error) => {
+            return without_retry(FailureKind::NoCredentials, unreadable_file().unwrap_or(words));
+        }
         _ => by_words(&words),
     };
     CallError {
@@ -132,17 +136,26 @@ fn by_words(words: &str) -> (FailureKind, bool) {
 /// Says so if the token for a container's endpoint is one that cannot be sent. The SDK sends a token file as it
 /// is, and `echo token > file` ends it with a line break.
 fn bad_token() -> Option<String> {
-    const FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
     const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
-    if let Some(path) = env::var_os(FILE) {
+    if let Some(path) = env::var_os(TOKEN_FILE) {
         let token = fs::read(&path).ok()?;
         let path = path.display();
         return is_bad(&token).then(|| {
-            format!("the token file {path} ({FILE}) holds a line break, which cannot be sent; write it without, as printf %s does")
+            format!("the token file {path} ({TOKEN_FILE}) holds a line break, which cannot be sent; write it without, as printf %s does")
         });
     }
     let token = env::var_os(TOKEN)?;
     is_bad(token.as_encoded_bytes()).then(|| format!("{TOKEN} holds a line break, which cannot be sent"))
+}
+
+/// Says which of the files that variables name cannot be read.
+fn unreadable_file() -> Option<String> {
+    let files = [TOKEN_FILE, "AWS_WEB_IDENTITY_TOKEN_FILE"];
+    files.into_iter().find_map(|variable| {
+        let path = env::var_os(variable)?;
+        let error = fs::read(&path).err()?;
+        Some(format!("cannot read {} ({variable}): {error}", path.display()))
+    })
 }
 
 /// Whether a token has what no header may have.
