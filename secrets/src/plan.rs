@@ -25,18 +25,6 @@ pub(crate) fn distinct(references: impl Iterator<Item = Reference>) -> (Vec<Refe
     (once, places)
 }
 
-/// The value that a reference names, in one way only: without its key, and without the stage that everybody
-/// means who names none.
-pub(crate) fn value_of(reference: &Reference) -> Reference {
-    let mut value = reference.without_json_key();
-    if let Reference::SecretsManager(secret) = &mut value
-        && is_current(secret)
-    {
-        secret.version_stage = None;
-    }
-    value
-}
-
 /// The calls to one region. Numbers are positions in the list that was planned for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct RegionPlan {
@@ -195,7 +183,7 @@ mod tests {
             named(Some("b"), None),
             named(Some("b"), Some("AWSPREVIOUS")),
         ];
-        let (once, places) = distinct(references.iter().map(value_of));
+        let (once, places) = distinct(references.iter().map(Reference::without_json_key));
         assert_eq!(once, references[..2]);
         assert_eq!(places, [0, 1, 0, 0, 1]);
     }

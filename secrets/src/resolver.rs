@@ -94,10 +94,23 @@ impl Resolver {
                 .map(|request| request.reference.without_json_key()),
         );
         let answers = self.fetch(&wanted).await;
-        let pairs = requests.iter().zip(places);
-        pairs
-            .map(|(request, place)| finish(request, &answers[place]))
-            .collect()
+        let mut results = Vec::with_capacity(requests.len());
+        for (request, place) in requests.iter().zip(places) {
+            let Request {
+                name,
+                reference,
+                form,
+            } = request;
+            let whole = answers[place].as_ref().map_err(Clone::clone);
+            let value = whole.and_then(|whole| Ok(form.apply(whole, reference.json_key())?));
+            results.push(value.map_err(|problem| Failure {
+                name: name.clone(),
+                reference: reference.clone(),
+                kind: problem.kind,
+                detail: problem.detail,
+            }));
+        }
+        results
     }
 
     /// Resolves one reference as text.
@@ -168,23 +181,6 @@ async fn bounded(
         Err(Problem::of(FailureKind::TimedOut, "there was no answer in time"))
     });
     answers
-}
-
-/// What one request gets of the answer for its reference.
-fn finish(request: &Request, answer: &Result<Secret, Problem>) -> Result<Secret, Failure> {
-    let failure = |kind, detail| Failure {
-        name: request.name.clone(),
-        reference: request.reference.clone(),
-        kind,
-        detail,
-    };
-    match answer {
-        Ok(value) => {
-            let value = request.form.apply(value, request.reference.json_key());
-            value.map_err(|kind| failure(kind, None))
-        }
-        Err(problem) => Err(failure(problem.kind.clone(), problem.detail.clone())),
-    }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use self::api::Api;
 use self::caller::{Caller, Gate};
 use self::client::Clients;
 use self::join::{Boxed, join_all};
-use crate::plan::{RegionPlan, distinct, plan, value_of};
+use crate::plan::{RegionPlan, distinct, plan};
 use crate::{Answers, FailureKind, ParameterRef, Problem, Reference, Secret, SecretsManagerRef, Source};
 
 /// Credentials that end sooner than this are renewed before they are used.
@@ -137,7 +137,7 @@ async fn fetch<A: Api>(
     attempt: Duration,
     deadline: Instant,
 ) -> Vec<Result<Secret, Problem>> {
-    let (references, places) = distinct(references.iter().map(value_of));
+    let (references, places) = distinct(references.iter().map(Reference::without_json_key));
     let references = &references;
     let plans = plan(references);
     let regions = plans.iter().map(|(region, plan)| {

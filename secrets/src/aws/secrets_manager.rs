@@ -1,6 +1,6 @@
 //! Secrets Manager: batches of current values, single values, and who gets which answer.
 
-use super::api::{Api, BatchReply, Call, ErrorEntry, Reply};
+use super::api::{Api, BatchReply, Call, ErrorEntry, Reply, SecretEntry};
 use super::caller::{Caller, concerns_all, wrong_reply};
 use super::classify::{classify, may_lack_its_suffix, sentence};
 use super::join::{Boxed, join_all};
@@ -95,35 +95,40 @@ async fn single<A: Api>(caller: &Caller<'_, A>, secret: &SecretsManagerRef) -> A
 
 /// What a batch says of one secret; `None`: nothing, or nothing that would not better be asked again.
 fn pick(reply: &BatchReply, secret: &SecretsManagerRef) -> Option<Answer> {
-    if let Some(entry) = find(&reply.values, secret, |entry| (&entry.arn, Some(&entry.name))) {
+    let identity = |entry: &SecretEntry| (entry.arn.clone(), entry.name.clone());
+    if let Some(entry) = find(&reply.values, secret, identity) {
         return Some(Ok(entry.value.clone()));
     }
-    let error = find(&reply.errors, secret, |error| (&error.id, Some(&error.id)))?;
-    let ErrorEntry { code, message, .. } = error;
+    let identity = |error: &ErrorEntry| match error.id.starts_with("arn:") {
+        true => (error.id.clone(), String::new()),
+        false => (String::new(), error.id.clone()),
+    };
+    let ErrorEntry { code, message, .. } = find(&reply.errors, secret, identity)?;
     let verdict = classify(ACTION, Some(code), message, 400);
-    if verdict.transient || matches!(verdict.kind, FailureKind::Unavailable) {
+    if verdict.kind == FailureKind::Throttled || verdict.kind == FailureKind::Unavailable {
         return None;
     }
     let problem = Problem::of(verdict.kind, sentence(code, message));
     Some(Err(specific(problem, secret)))
 }
 
-/// The entry that belongs to a secret: of that ARN, or of that ARN with the suffix it lacks, or of its name.
+/// The entry that belongs to a secret, by the ARN and name of each: the one of that ARN, or of that ARN with
+/// the suffix it lacks. A name counts only where there is no ARN: another account may have one of that name.
 fn find<'a, E>(
     entries: &'a [E],
     secret: &SecretsManagerRef,
-    identity: impl Fn(&'a E) -> (&'a String, Option<&'a String>),
+    identity: impl Fn(&E) -> (String, String),
 ) -> Option<&'a E> {
-    let id = secret.arn.splitn(7, ':').nth(6);
-    let by = |matches: &dyn Fn(&str, Option<&str>) -> bool| {
+    let id = secret.arn.splitn(7, ':').nth(6).unwrap_or_default();
+    let by = |matches: &dyn Fn(&str, &str) -> bool| {
         entries.iter().find(|entry| {
             let (arn, name) = identity(entry);
-            matches(arn, name.map(String::as_str))
+            matches(&arn, &name)
         })
     };
     by(&|arn, _| arn == secret.arn)
         .or_else(|| by(&|arn, _| is_completed(&secret.arn, arn)))
-        .or_else(|| by(&|_, name| id.is_some() && name == id))
+        .or_else(|| by(&|arn, name| arn.is_empty() && !name.is_empty() && name == id))
 }
 
 /// Whether `whole` is `partial` and the hyphen and six characters that Secrets Manager adds.

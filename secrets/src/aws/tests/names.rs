@@ -30,11 +30,11 @@ async fn a_partial_arn_gets_the_value_of_the_completed_one() {
 }
 
 #[tokio::test]
-async fn a_name_is_enough_if_the_arn_is_written_otherwise() {
+async fn a_name_is_enough_where_there_is_no_arn() {
     let api = fake(|_, call| match call {
         Call::Batch { .. } => Ok(Reply::Batch(BatchReply {
             values: vec![SecretEntry {
-                arn: secret_arn("db-AbCdEf").replace("aws", "aws-x"),
+                arn: String::new(),
                 name: "db".into(),
                 value: Secret::new("db"),
             }],
@@ -57,15 +57,23 @@ async fn nobody_gets_the_value_of_somebody_else() {
         Call::Batch { .. } => Ok(Reply::Batch(BatchReply {
             values: vec![
                 entry(&secret_arn("a-AbCdEf-GhIjKl"), "wrong"),
-                entry(&secret_arn("b-AbCdEfG"), "wrong"),
+                entry(&secret_arn("b-x-AbCdEf"), "wrong"),
+                entry(
+                    &secret_arn("c-AbCdEf").replace("123456789012", "111122223333"),
+                    "wrong",
+                ),
+                entry(
+                    &secret_arn("d-AbCdEf").replace("123456789012", "111122223333"),
+                    "wrong",
+                ),
             ],
             ..BatchReply::default()
         })),
         _ => Err(error(FailureKind::NotFound, false)),
     });
-    let references = [secret("a"), secret("b"), secret("c-AbCdEf")];
+    let references = [secret("a"), secret("b"), secret("c-AbCdEf"), secret("d")];
     let answers = run(&api, &references).await;
-    assert_eq!(shown(&answers), [Err(&FailureKind::NotFound); 3]);
+    assert_eq!(shown(&answers), [Err(&FailureKind::NotFound); 4]);
 }
 
 #[tokio::test]
