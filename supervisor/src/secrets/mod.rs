@@ -69,14 +69,22 @@ pub(crate) fn settle(secrets: &config::Secrets, mut answers: Answers) -> Settled
     };
     for secret in &secrets.wanted {
         let name = secret.name.clone();
-        let value = match (answers.remove(&name), &secret.otherwise) {
-            (Some(Answer::Value(value)), _) => value,
-            (Some(Answer::Failure(report)), Otherwise::Fail) => {
+        let answer = match (answers.remove(&name), &secret.reference) {
+            (Some(Answer::Value(value)), _) => Ok(value),
+            (Some(Answer::Failure(report)), _) => Err(Some(report)),
+            (None, Some(reference)) => Err(Some(unanswered(&name, &reference.to_string()))),
+            // Nobody was asked.
+            (None, None) => Err(None),
+        };
+        let value = match (answer, &secret.otherwise) {
+            (Ok(value), _) => value,
+            (Err(report), Otherwise::Fail) => {
+                let report = report.unwrap_or_else(|| unanswered(&name, "nothing"));
                 settled.missing.push(Missing { name, report });
                 continue;
             }
-            (answer, otherwise) => {
-                if let Some(Answer::Failure(report)) = answer {
+            (Err(report), otherwise) => {
+                if let Some(report) = report {
                     let name = name.clone();
                     settled.absent.push(Missing { name, report });
                 }
@@ -93,6 +101,21 @@ pub(crate) fn settle(secrets: &config::Secrets, mut answers: Answers) -> Settled
         }
     }
     settled
+}
+
+/// What is said of a secret that the helper left out. It answers all of them; but if ever it does not, nothing
+/// may be started.
+fn unanswered(name: &str, reference: &str) -> Report {
+    let cause = "a fault inside runmate; please report it".to_owned();
+    Report {
+        message: format!("{name}: {reference} was not answered: {cause}"),
+        reference: reference.to_owned(),
+        region: None,
+        action: None,
+        kind: "unanswered".to_owned(),
+        cause,
+        class: Class::Config,
+    }
 }
 
 /// The exit code for what is missing: of several the one that needs a person first.
@@ -130,5 +153,103 @@ impl Values {
     /// From here on the variable holds this path for processes of this user.
     pub fn put_path(&mut self, name: &str, owner: Owner, path: String) {
         self.paths.insert((name.to_owned(), owner), path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "arn:aws:ssm:eu-west-1:123456789012:parameter/app/key";
+
+    fn wanted(name: &str, otherwise: Otherwise) -> config::Secret {
+        config::Secret {
+            name: name.to_owned(),
+            reference: Some(KEY.parse().unwrap()),
+            form: Form::Text,
+            otherwise,
+            of_process: None,
+        }
+    }
+
+    fn secrets(wanted: Vec<config::Secret>) -> config::Secrets {
+        config::Secrets {
+            timeout: std::time::Duration::from_secs(1),
+            file: None,
+            wanted,
+        }
+    }
+
+    fn failure(class: Class) -> Answer {
+        let mut report = unanswered("X", KEY);
+        report.class = class;
+        Answer::Failure(report)
+    }
+
+    fn names(missing: &[Missing]) -> Vec<&str> {
+        missing.iter().map(|missing| missing.name.as_str()).collect()
+    }
+
+    #[test]
+    fn what_is_not_answered_is_missing() {
+        let secrets = secrets(vec![
+            wanted("LEFT_OUT", Otherwise::Fail),
+            wanted("FAILED", Otherwise::Fail),
+            wanted("THERE", Otherwise::Fail),
+        ]);
+        let answers = Answers::from([
+            ("FAILED".to_owned(), failure(Class::Denied)),
+            ("THERE".to_owned(), Answer::Value(Secret::new("value"))),
+        ]);
+        let settled = settle(&secrets, answers);
+        assert_eq!(names(&settled.missing), ["LEFT_OUT", "FAILED"]);
+        assert_eq!(settled.values.get("THERE", Owner::ourselves()), Some("value"));
+        assert_eq!(settled.values.get("FAILED", Owner::ourselves()), None);
+        assert!(
+            summary(&settled.missing, 3).ends_with("2 of 3 secrets cannot be resolved: FAILED, LEFT_OUT")
+        );
+    }
+
+    #[test]
+    fn the_optional_may_be_absent_and_defaults_stand_in() {
+        let mut nowhere = wanted("NOWHERE", Otherwise::Default("b".into()));
+        nowhere.reference = None;
+        let secrets = secrets(vec![
+            wanted("ABSENT", Otherwise::Absent),
+            wanted("DEFAULT", Otherwise::Default("a".into())),
+            nowhere,
+        ]);
+        let answers = Answers::from([
+            ("ABSENT".to_owned(), failure(Class::Config)),
+            ("DEFAULT".to_owned(), failure(Class::Config)),
+        ]);
+        let settled = settle(&secrets, answers);
+        assert!(settled.missing.is_empty());
+        assert_eq!(names(&settled.absent), ["ABSENT", "DEFAULT"]);
+        let get = |name| settled.values.get(name, Owner::ourselves());
+        assert_eq!(
+            (get("ABSENT"), get("DEFAULT"), get("NOWHERE")),
+            (None, Some("a"), Some("b"))
+        );
+    }
+
+    #[test]
+    fn the_gravest_decides_the_exit_code() {
+        let missing = |classes: &[Class]| -> Vec<Missing> {
+            let one = |class: &Class| {
+                let Answer::Failure(report) = failure(*class) else {
+                    unreachable!()
+                };
+                let name = "X".to_owned();
+                Missing { name, report }
+            };
+            classes.iter().map(one).collect()
+        };
+        assert_eq!(exit_code_for(&missing(&[Class::Unavailable])), 69);
+        assert_eq!(exit_code_for(&missing(&[Class::Unavailable, Class::Denied])), 77);
+        assert_eq!(
+            exit_code_for(&missing(&[Class::Config, Class::Denied, Class::Unavailable])),
+            78
+        );
     }
 }
