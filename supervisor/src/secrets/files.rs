@@ -62,7 +62,7 @@ impl Files {
     /// # Errors
     /// A sentence with the remedy.
     pub fn write(&self, name: &str, value: &Secret, owner: Owner) -> Result<String, String> {
-        let dir = self.root.join(owner.uid.to_string());
+        let dir = self.root.join(format!("{}-{}", owner.uid, owner.gid));
         let path = dir.join(name);
         let written = directory_for(&dir, owner).and_then(|()| write_new(&path, value, owner));
         match written {
@@ -127,6 +127,13 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o400);
         let other = files.write("OTHER", &Secret::new([0, 255]), owner).unwrap();
         assert_eq!(fs::read(other).unwrap(), [0, 255]);
+        if owner.uid == 0 {
+            // Of the same user, and not the same file.
+            let group = Owner { gid: 1, ..owner };
+            let of_group = files.write("KEY", &Secret::new("value"), group).unwrap();
+            assert_ne!(of_group, path);
+            assert_eq!(fs::metadata(of_group).unwrap().gid(), 1);
+        }
         let parent = Path::new(&path).parent().unwrap().to_owned();
         assert_eq!(fs::metadata(&parent).unwrap().mode() & 0o777, 0o700);
         let again = Files::create().unwrap();
