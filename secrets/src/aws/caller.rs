@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::api::{Api, Call, CallError, Reply};
 use super::retry;
@@ -43,20 +43,7 @@ pub(super) struct Caller<'a, A> {
 impl<A: Api> Caller<'_, A> {
     /// Makes a call, again and again if its failures may pass.
     pub(super) async fn call(&self, call: &Call) -> Result<Reply, Problem> {
-        let mut failed = 0;
-        loop {
-            let error = match self.attempt(call).await {
-                Ok(reply) => return Ok(reply),
-                Err(error) => error,
-            };
-            failed += 1;
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            let pause = retry::pause(failed, error.wait, left, retry::random());
-            match pause.filter(|_| error.transient) {
-                Some(pause) => sleep(pause).await,
-                None => return Err(error.problem),
-            }
-        }
+        retry::until(self.deadline, || self.attempt(call)).await
     }
 
     async fn attempt(&self, call: &Call) -> Result<Reply, CallError> {

@@ -14,7 +14,7 @@ use super::api::{
     Api, BatchReply, Call, CallError, ErrorEntry, ParameterEntry, ParametersReply, Reply, SecretEntry,
 };
 use super::classify::{classify, sentence};
-use super::connect::NoTrustRoots;
+use super::connect::{NoTrustRoots, To};
 use crate::{FailureKind, Problem, Secret};
 
 /// Makes calls with the SDK. A client is made when its region is first asked.
@@ -193,16 +193,22 @@ where
             "the answer could not be read or understood",
             true,
         ),
-        // No request could be made: an endpoint's URL that is none, a region that cannot be.
-        _ => failed(FailureKind::Unavailable, &chain(error), false),
+        // An endpoint's URL that is none, a region that cannot be.
+        _ => failed(FailureKind::Unavailable, "the request could not be made", false),
     }
 }
 
 /// What a connection that failed means.
 pub(super) fn connect_error(error: &ConnectorError) -> CallError {
-    let words = chain(error);
+    let mut words = chain(error);
     let (kind, transient) = if has_cause::<NoTrustRoots>(error) {
         (FailureKind::NoTrustRoots, false)
+    } else if !has_cause::<To>(error) {
+        // It did not get as far as to a host. The SDK's words would show the whole request.
+        words =
+            "the request could not be made; an endpoint that was set has to begin with http:// or https://"
+                .into();
+        (FailureKind::Unavailable, false)
     } else if words.contains("invalid peer certificate") {
         // The same server shows the same certificate next time.
         (FailureKind::Unavailable, false)
@@ -250,4 +256,80 @@ fn retry_after<B>(response: &Response<B>) -> Option<Duration> {
     let number = |name: &str| response.headers().get(name)?.trim().parse::<u64>().ok();
     let seconds = number("retry-after").map(Duration::from_secs);
     seconds.or_else(|| number("x-amz-retry-after").map(Duration::from_millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connect::name_host;
+    use super::*;
+
+    fn connection(error: ConnectorError) -> CallError {
+        connect_error(&name_host(error, "example.com:443".into()))
+    }
+
+    #[test]
+    fn connections_that_fail() {
+        let judge = |error| {
+            let error = connection(error);
+            (error.problem.kind, error.transient)
+        };
+        let io = |words: &str| ConnectorError::io(words.to_owned().into());
+        assert_eq!(judge(io("connection reset")), (FailureKind::Unavailable, true));
+        assert_eq!(
+            judge(ConnectorError::timeout("slow".into())),
+            (FailureKind::TimedOut, true)
+        );
+        let untrusted = io("invalid peer certificate: UnknownIssuer");
+        assert_eq!(judge(untrusted), (FailureKind::Unavailable, false));
+    }
+
+    #[test]
+    fn the_host_is_named_and_nothing_is_said_twice() {
+        let error = connection(ConnectorError::io("connection reset".into()));
+        let detail = error.problem.detail.unwrap();
+        assert_eq!(
+            detail,
+            "io error: cannot talk to example.com:443: connection reset"
+        );
+    }
+
+    #[test]
+    fn without_authorities_nothing_is_tried_again() {
+        let error = connect_error(&ConnectorError::other(NoTrustRoots.into(), None));
+        assert_eq!(
+            (error.problem.kind, error.transient),
+            (FailureKind::NoTrustRoots, false)
+        );
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_made_is_not_shown() {
+        let error = connect_error(&ConnectorError::other("Request { secret }".into(), None));
+        assert_eq!(
+            (&error.problem.kind, error.transient),
+            (&FailureKind::Unavailable, false)
+        );
+        assert!(!error.problem.detail.unwrap().contains("secret"));
+    }
+
+    fn told(name: &'static str, value: &'static str) -> Option<Duration> {
+        let mut response = Response::new(429.try_into().unwrap(), ());
+        response.headers_mut().insert(name, value);
+        retry_after(&response)
+    }
+
+    #[test]
+    fn how_long_to_wait() {
+        assert_eq!(told("Retry-After", "3"), Some(Duration::from_secs(3)));
+        assert_eq!(
+            told("x-amz-retry-after", "1500"),
+            Some(Duration::from_millis(1500))
+        );
+        assert_eq!(told("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT"), None);
+        assert_eq!(
+            told("retry-after", "18446744073709551615"),
+            Some(Duration::from_secs(u64::MAX))
+        );
+        assert_eq!(told("date", "3"), None);
+    }
 }

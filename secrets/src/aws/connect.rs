@@ -31,7 +31,7 @@ impl Error for NoTrustRoots {}
 
 /// A failed request, with whom it was for.
 #[derive(Debug)]
-struct To {
+pub(super) struct To {
     host: String,
     source: Box<dyn Error + Send + Sync>,
 }
@@ -116,7 +116,8 @@ fn host(url: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
 }
 
-fn name_host(error: ConnectorError, host: String) -> ConnectorError {
+/// The same error, with whom the request was for.
+pub(super) fn name_host(error: ConnectorError, host: String) -> ConnectorError {
     let (timeout, io, user, kind) = (
         error.is_timeout(),
         error.is_io(),

@@ -16,11 +16,12 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::api::CallError;
 use super::client::{cause, chain, connect_error, has_cause};
 use super::retry;
+use crate::detail::clean_detail;
 use crate::{FailureKind, Problem};
 
 /// Loads credentials, again and again if what keeps them away may pass. `region` is where a profile or a web
@@ -32,25 +33,18 @@ pub(super) async fn load(
     deadline: Instant,
 ) -> Result<Credentials, Problem> {
     let chain = chain_of(http, region).await;
-    let mut failed = 0;
-    loop {
+    let once = || async {
         let limit = deadline.min(Instant::now() + attempt);
-        let error = match timeout_at(limit, chain.provide_credentials()).await {
-            Ok(Ok(credentials)) => return Ok(credentials),
-            Ok(Err(error)) => meaning(&error),
-            Err(_) => CallError {
+        match timeout_at(limit, chain.provide_credentials()).await {
+            Ok(result) => result.map_err(|error| meaning(&error)),
+            Err(_) => Err(CallError {
                 problem: Problem::of(FailureKind::TimedOut, timed_out(attempt)),
                 transient: true,
                 wait: None,
-            },
-        };
-        failed += 1;
-        let left = deadline.saturating_duration_since(Instant::now());
-        match retry::pause(failed, None, left, retry::random()).filter(|_| error.transient) {
-            Some(pause) => sleep(pause).await,
-            None => return Err(error.problem),
+            }),
         }
-    }
+    };
+    retry::until(deadline, once).await
 }
 
 async fn chain_of(http: &SharedHttpClient, region: &str) -> DefaultCredentialsChain {
@@ -87,7 +81,10 @@ fn meaning(error: &CredentialsError) -> CallError {
             return without_retry(FailureKind::NoCredentials, words);
         }
         // Elsewhere than on EC2 somebody else may listen at that address, and answer as they like.
-        _ if has_cause::<ImdsError>(error) => (FailureKind::NoCredentials, false),
+        _ if has_cause::<ImdsError>(error) => {
+            let words = clean_detail(&format!("{NOTHING_SET_UP}: {words}"));
+            return without_retry(FailureKind::NoCredentials, words);
+        }
         // A file that a variable names and that is not there.
         _ if has_cause::<io::Error>(error) => {
             let words = unreadable_file().unwrap_or(words);
@@ -176,13 +173,14 @@ fn timed_out(attempt: Duration) -> String {
     let endpoint = match (env::var(RELATIVE), env::var(FULL)) {
         (Ok(path), _) => format!("the credentials endpoint http://169.254.170.2{path} ({RELATIVE})"),
         (_, Ok(url)) => format!("the credentials endpoint {url} ({FULL})"),
-        _ => "the credentials chain".into(),
+        _ => "the chain of credentials".into(),
     };
-    format!("{endpoint} did not answer within {} ms", attempt.as_millis())
+    format!("{endpoint} gave none within {} ms", attempt.as_millis())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::connect::name_host;
     use super::*;
 
     fn kind(error: CredentialsError) -> (FailureKind, bool) {
@@ -220,9 +218,9 @@ mod tests {
         );
         assert_eq!(kind(told("service error: Throttling: Rate exceeded")), passing);
         assert_eq!(kind(CredentialsError::unhandled("no JSON")), passing);
-        let connection = ConnectorError::io("connection refused".into());
+        let connection = name_host(ConnectorError::io("refused".into()), "127.0.0.1:1".into());
         assert_eq!(kind(CredentialsError::unhandled(connection)), passing);
-        let timeout = ConnectorError::timeout("slow".into());
+        let timeout = name_host(ConnectorError::timeout("slow".into()), "127.0.0.1:1".into());
         assert_eq!(
             kind(CredentialsError::unhandled(timeout)),
             (FailureKind::TimedOut, true)

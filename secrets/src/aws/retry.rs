@@ -5,6 +5,11 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
+use super::api::CallError;
+use crate::{FailureKind, Problem};
+
 /// The longest wait before the first retry.
 const FIRST: Duration = Duration::from_millis(100);
 
@@ -19,12 +24,39 @@ pub(super) fn attempt_limit(overall: Duration) -> Duration {
     (overall / 3).max(SHORTEST_ATTEMPT)
 }
 
+/// Makes attempts until one succeeds, or fails for good, or the time is up.
+pub(super) async fn until<T, F>(deadline: Instant, mut attempt: impl FnMut() -> F) -> Result<T, Problem>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    let mut failed = 0;
+    let mut earlier = None;
+    loop {
+        let error = match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        failed += 1;
+        let left = deadline.saturating_duration_since(Instant::now());
+        // An attempt that the deadline cut short says less than those before it.
+        let cut_short = error.problem.kind == FailureKind::TimedOut && left.is_zero();
+        let problem = earlier.take().filter(|_| cut_short).unwrap_or(error.problem);
+        match pause(failed, error.wait, left, random()).filter(|_| error.transient) {
+            Some(pause) => {
+                earlier = Some(problem);
+                sleep(pause).await;
+            }
+            None => return Err(problem),
+        }
+    }
+}
+
 /// How long to wait after `failed` attempts (from 1), with `left` until the deadline; `None`: give up.
 ///
 /// Exponential with full jitter (`random` is from 0 to 1), so that a fleet that starts at once spreads. A wait
 /// that would pass the deadline ends in time for one last attempt. What the server asked for (`asked`) is
 /// never cut short: if it is too long, failing now says the same as failing later.
-pub(super) fn pause(failed: u32, asked: Option<Duration>, left: Duration, random: f64) -> Option<Duration> {
+fn pause(failed: u32, asked: Option<Duration>, left: Duration, random: f64) -> Option<Duration> {
     // With no room at all the last attempt was made; another one, at the same moment, would be one of many.
     let room = left
         .checked_sub(SHORTEST_ATTEMPT)
@@ -37,7 +69,7 @@ pub(super) fn pause(failed: u32, asked: Option<Duration>, left: Duration, random
 }
 
 /// A number from 0 to 1. Not for cryptography; the standard library's hash seeds are random enough to spread.
-pub(super) fn random() -> f64 {
+fn random() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1u64 << 53) as f64
 }

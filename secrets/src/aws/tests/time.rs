@@ -129,3 +129,19 @@ async fn more_calls_than_places_wait_for_each_other_and_not_beyond_the_deadline(
         start.elapsed()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_the_deadline_cuts_short_does_not_hide_what_was_before() {
+    let attempts = AtomicUsize::new(0);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let attempt = || async {
+        if attempts.fetch_add(1, Ordering::Relaxed) == 0 {
+            return Err::<(), _>(error(FailureKind::Unavailable, true));
+        }
+        tokio::time::sleep_until(deadline).await;
+        Err(error(FailureKind::TimedOut, true))
+    };
+    let problem = retry::until(deadline, attempt).await.unwrap_err();
+    assert_eq!(problem.kind, FailureKind::Unavailable);
+    assert_eq!(attempts.load(Ordering::Relaxed), 2);
+}
