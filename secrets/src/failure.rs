@@ -328,10 +328,12 @@ impl fmt::Display for Failure {
         if let Some(region) = self.reference.region() {
             write!(f, " in {region}")?;
         }
-        write!(f, ": {}; {}", self.describe(), self.remedy())?;
+        let what = self.describe();
+        write!(f, ": {what}; {}", self.remedy())?;
         match &self.detail {
-            Some(detail) => write!(f, " ({detail})"),
-            None => Ok(()),
+            // Of a bad reference the service's words are all there is to say.
+            Some(detail) if !detail.contains(&what) => write!(f, " ({detail})"),
+            _ => Ok(()),
         }
     }
 }

@@ -77,10 +77,11 @@ impl Resolver {
         }
     }
 
-    /// Changes how long [`resolve`](Resolver::resolve) may take in all.
+    /// Changes how long [`resolve`](Resolver::resolve) may take in all; at most a year.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Resolver {
-        self.timeout = timeout;
+        // A point in time further away than this cannot be had everywhere.
+        self.timeout = timeout.min(Duration::from_secs(365 * 24 * 3600));
         self
     }
 

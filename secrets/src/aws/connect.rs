@@ -110,10 +110,11 @@ fn has_trust_roots() -> bool {
     *FOUND.get_or_init(|| !rustls_native_certs::load_native_certs().certs.is_empty())
 }
 
-/// The host and port of a URL, or all of it if there is none.
-fn host(url: &str) -> &str {
+/// The host and port of a URL: never its path, a name or a password in it.
+pub(super) fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 /// The same error, with whom the request was for.
@@ -149,6 +150,7 @@ mod tests {
         assert_eq!(host("http://127.0.0.1:5000/?a=b"), "127.0.0.1:5000");
         assert_eq!(host("http://[::1]:80"), "[::1]:80");
         assert_eq!(host("nonsense"), "nonsense");
+        assert_eq!(host("http://user:p@ss@127.0.0.1/v2/x"), "127.0.0.1");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::api::CallError;
 use super::client::{cause, chain, connect_error, has_cause};
+use super::connect::host;
 use super::retry;
 use crate::detail::clean_detail;
 use crate::{FailureKind, Problem};
@@ -171,8 +172,9 @@ fn timed_out(attempt: Duration) -> String {
     const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
     const FULL: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
     let endpoint = match (env::var(RELATIVE), env::var(FULL)) {
-        (Ok(path), _) => format!("the credentials endpoint http://169.254.170.2{path} ({RELATIVE})"),
-        (_, Ok(url)) => format!("the credentials endpoint {url} ({FULL})"),
+        // Not its path: whoever knows that may get the role's credentials, too.
+        (Ok(_), _) => format!("the credentials endpoint 169.254.170.2 ({RELATIVE})"),
+        (_, Ok(url)) => format!("the credentials endpoint {} ({FULL})", host(&url)),
         _ => "the chain of credentials".into(),
     };
     format!("{endpoint} gave none within {} ms", attempt.as_millis())

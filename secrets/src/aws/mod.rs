@@ -6,7 +6,6 @@ mod classify;
 mod client;
 mod connect;
 mod credentials;
-mod join;
 mod parameters;
 mod retry;
 mod secrets_manager;
@@ -21,12 +20,12 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::time::{Instant, timeout_at};
 
 use self::api::Api;
 use self::caller::{Caller, Gate};
 use self::client::Clients;
-use self::join::{Boxed, join_all};
 use crate::plan::{RegionPlan, distinct, plan};
 use crate::{Answers, FailureKind, ParameterRef, Problem, Reference, Secret, SecretsManagerRef, Source};
 
@@ -152,10 +151,10 @@ async fn fetch<A: Api>(
             };
             fetch_region(&caller, plan, references).await
         };
-        Box::pin(fetch) as Boxed<'_, _>
+        Box::pin(fetch) as BoxFuture<'_, _>
     });
     let mut answers = not_ours(references);
-    for (index, answer) in join_all(regions.collect()).await.into_iter().flatten() {
+    for (index, answer) in join_all(regions).await.into_iter().flatten() {
         answers[index] = answer;
     }
     places.into_iter().map(|place| answers[place].clone()).collect()
@@ -173,7 +172,7 @@ async fn fetch_region<A: Api>(
     plan: &RegionPlan,
     references: &[Reference],
 ) -> Numbered {
-    let mut calls: Vec<Boxed<'_, Numbered>> = Vec::new();
+    let mut calls: Vec<BoxFuture<'_, Numbered>> = Vec::new();
     calls.push(Box::pin(fetch_batches(caller, &plan.secret_batches, references)));
     calls.push(Box::pin(async {
         let indices = &plan.single_secrets;
@@ -212,8 +211,8 @@ async fn fetch_batches<A: Api>(
     let mut answers = fetch(first).await;
     let others = others
         .iter()
-        .map(|indices| Box::pin(fetch(indices)) as Boxed<'_, _>);
-    answers.extend(join_all(others.collect()).await.into_iter().flatten());
+        .map(|indices| Box::pin(fetch(indices)) as BoxFuture<'_, _>);
+    answers.extend(join_all(others).await.into_iter().flatten());
     answers
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::{BoxFuture, join_all};
+
 use super::api::{Api, Call, ParameterEntry, ParametersReply, Reply};
 use super::caller::{Caller, concerns_all, wrong_reply};
-use super::join::{Boxed, join_all};
 use crate::{FailureKind, ParameterRef, Problem, Secret};
 
 type Answer = Result<Secret, Problem>;
@@ -23,8 +24,8 @@ pub(super) async fn batch<A: Api>(caller: &Caller<'_, A>, parameters: &[&Paramet
         let missing = positions(&answers, Option::is_none);
         let calls = missing
             .iter()
-            .map(|index| Box::pin(single(caller, parameters[*index])) as Boxed<'_, _>);
-        let late = join_all(calls.collect()).await;
+            .map(|index| Box::pin(single(caller, parameters[*index])) as BoxFuture<'_, _>);
+        let late = join_all(calls).await;
         for (index, answer) in missing.into_iter().zip(late) {
             answers[index] = Some(answer);
         }
@@ -128,7 +129,8 @@ fn pick(reply: &ParametersReply, parameter: &ParameterRef, asked: &[&ParameterRe
     if reply
         .invalid
         .iter()
-        .any(|invalid| *invalid == name || path(invalid) == path(&name))
+        // An ARN of the same path may be another account's.
+        .any(|invalid| *invalid == name || !invalid.starts_with("arn:") && path(invalid) == path(&name))
     {
         return Some(Err(FailureKind::NotFound.into()));
     }

@@ -62,10 +62,16 @@ fn pause(failed: u32, asked: Option<Duration>, left: Duration, random: f64) -> O
         .checked_sub(SHORTEST_ATTEMPT)
         .filter(|room| !room.is_zero())?;
     if let Some(asked) = asked {
-        return (asked <= room).then(|| (asked + FIRST.mul_f64(random)).min(room));
+        // At least that, and more each time: a service that asks for no pause at all still needs one.
+        return (asked <= room).then(|| asked.max(backoff(failed).mul_f64(random)).min(room));
     }
+    Some(backoff(failed).mul_f64(random).min(room))
+}
+
+/// The longest wait after `failed` attempts (from 1).
+fn backoff(failed: u32) -> Duration {
     let doubled = FIRST.saturating_mul(1 << failed.saturating_sub(1).min(16));
-    Some(doubled.min(LONGEST).mul_f64(random).min(room))
+    doubled.min(LONGEST)
 }
 
 /// A number from 0 to 1. Not for cryptography; the standard library's hash seeds are random enough to spread.
@@ -99,7 +105,8 @@ mod tests {
     #[test]
     fn what_the_server_asks_for_is_kept_or_given_up() {
         assert_eq!(pause(1, Some(ms(2000)), PLENTY, 0.0), Some(ms(2000)));
-        assert_eq!(pause(1, Some(ms(2000)), PLENTY, 0.5), Some(ms(2050)));
+        assert_eq!(pause(9, Some(ms(2000)), PLENTY, 1.0), Some(LONGEST));
+        assert_eq!(pause(5, Some(Duration::ZERO), PLENTY, 0.5), Some(ms(800)));
         assert_eq!(pause(1, Some(ms(2000)), ms(2000), 0.0), None);
         assert_eq!(pause(1, Some(Duration::MAX), PLENTY, 1.0), None);
     }

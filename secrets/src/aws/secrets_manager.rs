@@ -1,9 +1,10 @@
 //! Secrets Manager: batches of current values, single values, and who gets which answer.
 
+use futures_util::future::{BoxFuture, join_all};
+
 use super::api::{Api, BatchReply, Call, ErrorEntry, Reply, SecretEntry};
 use super::caller::{Caller, concerns_all, wrong_reply};
 use super::classify::{classify, may_lack_its_suffix, sentence};
-use super::join::{Boxed, join_all};
 use crate::{FailureKind, Problem, Secret, SecretsManagerRef};
 
 /// What the failures of a value are called after, whether the batch or the single action was used: a batch that
@@ -76,8 +77,8 @@ async fn pages<A: Api>(
 pub(super) async fn singles<A: Api>(caller: &Caller<'_, A>, secrets: &[&SecretsManagerRef]) -> Vec<Answer> {
     let calls = secrets
         .iter()
-        .map(|secret| Box::pin(single(caller, secret)) as Boxed<'_, _>);
-    join_all(calls.collect()).await
+        .map(|secret| Box::pin(single(caller, secret)) as BoxFuture<'_, _>);
+    join_all(calls).await
 }
 
 async fn single<A: Api>(caller: &Caller<'_, A>, secret: &SecretsManagerRef) -> Answer {

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::config::{self, ConfigErrors, Finding, Inputs, Plan, Severity};
 use crate::helper::{self, Answer, Answers};
-use crate::process;
+use crate::process::{self, sys};
 use crate::run::exit_code;
-use crate::secrets::{self, Missing};
+use crate::secrets::{self, Missing, Settled, environment};
 
 /// Validates without starting anything. Exit code 0, or 78 if there is an error; online also 77 or 69, as
 /// `run` would end.
@@ -43,7 +43,9 @@ pub(super) fn check(file: Option<&Path>, command: Vec<String>, as_json: bool, on
     }
     if let Some(asked) = &asked {
         findings.extend(asked.findings());
-        if code == 0 && !asked.missing.is_empty() {
+        if code == 0 && !asked.wrong.is_empty() {
+            code = exit_code::CONFIG;
+        } else if code == 0 && !asked.missing.is_empty() {
             code = secrets::exit_code_for(&asked.missing);
         }
     }
@@ -82,13 +84,16 @@ struct Asked {
     resolved: Vec<String>,
     missing: Vec<Missing>,
     absent: Vec<Missing>,
+    /// What cannot be made of the values.
+    wrong: Vec<String>,
 }
 
 impl Asked {
     fn ask(plan: &Plan) -> Result<Asked, String> {
-        let answers = match secrets::job(&plan.secrets, plan.secrets.wanted.iter()) {
+        let answers = match secrets::job(&plan.secrets) {
             None => Answers::new(),
             Some(job) => {
+                sys::end_on_stop_signals();
                 process::hold_secrets()
                     .map_err(|error| format!("cannot protect this process's memory: {error}"))?;
                 helper::resolve(&job)?
@@ -98,24 +103,45 @@ impl Asked {
             .iter()
             .filter(|(_, answer)| matches!(answer, Answer::Value(_)));
         let resolved = values.map(|(name, _)| name.clone()).collect();
-        let settled = secrets::settle(&plan.secrets, answers);
+        let Settled {
+            mut values,
+            for_files,
+            missing,
+            absent,
+        } = secrets::settle(&plan.secrets, answers);
+        let mut wrong = Vec::new();
+        if missing.is_empty() {
+            // Nothing is written: this is a dry run.
+            let write = |name: &str, _: &_, _| Ok(format!("/dev/shm/{name}"));
+            wrong.extend(secrets::place_files(plan, &for_files, &mut values, write).err());
+            let inherited = std::env::vars_os().collect();
+            wrong.extend(
+                environment::of_all(plan, &inherited, &values)
+                    .err()
+                    .into_iter()
+                    .flatten(),
+            );
+            wrong.extend(secrets::health_token(plan, &values).err());
+        }
         Ok(Asked {
             resolved,
-            missing: settled.missing,
-            absent: settled.absent,
+            missing,
+            absent,
+            wrong,
         })
     }
 
     fn findings(&self) -> impl Iterator<Item = Finding> {
-        let finding = |severity| {
-            move |missing: &Missing| Finding {
-                severity,
-                key: String::new(),
-                message: missing.report.message.clone(),
-            }
+        let finding = |severity, message: &str| Finding {
+            severity,
+            key: String::new(),
+            message: message.to_owned(),
         };
-        let missing = self.missing.iter().map(finding(Severity::Error));
-        missing.chain(self.absent.iter().map(finding(Severity::Warning)))
+        let missing = self.missing.iter().map(|missing| missing.report.message.as_str());
+        let errors = missing.chain(self.wrong.iter().map(String::as_str));
+        let absent = self.absent.iter().map(|absent| absent.report.message.as_str());
+        let errors = errors.map(move |message| finding(Severity::Error, message));
+        errors.chain(absent.map(move |message| finding(Severity::Warning, message)))
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::lookup::{self, Lookup};
+use crate::process::sys;
 
 use super::{Command, EnvInherit, Plan, Probe, Process, Text, User, secrets};
 
@@ -58,8 +59,7 @@ pub fn findings(plan: &Plan, env: &BTreeMap<String, String>) -> Vec<Finding> {
         identity(process, &mut found);
     }
     ports(plan, &mut found);
-    // SAFETY: the call only returns a number.
-    let own = unsafe { libc::geteuid() };
+    let own = sys::effective_uid();
     for (key, message) in secrets::shared_users(&plan.processes, &plan.secrets, own) {
         add(&mut found, Severity::Warning, key, message);
     }
@@ -199,8 +199,7 @@ fn closed(path: &Path, user: &User) -> Option<PathBuf> {
 
 /// Whether we may become the user of the process.
 fn identity(process: &Process, found: &mut Vec<Finding>) {
-    // SAFETY: both calls only return a number.
-    let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
+    let (uid, gid) = (sys::effective_uid(), sys::effective_gid());
     if let Some(user) = &process.user
         && uid != 0
         && (user.uid, user.gid) != (uid, gid)

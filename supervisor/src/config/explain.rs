@@ -167,11 +167,11 @@ fn otherwise(secret: &Secret) -> &'static str {
     }
 }
 
-/// The names of the secrets that a process gets.
+/// The names of the secrets whose values a process gets.
 fn seen<'a>(plan: &'a Plan, process: &Process) -> Vec<&'a str> {
     let wanted = plan.secrets.wanted.iter();
     wanted
-        .filter(|secret| process.sees(secret))
+        .filter(|secret| process.holds(secret))
         .map(|secret| secret.name.as_str())
         .collect()
 }

@@ -189,6 +189,12 @@ impl Process {
             (None, Sees::Only(names)) => names.contains(&secret.name),
         }
     }
+
+    /// Whether its environment holds the value, under the secret's own name or within another variable.
+    pub fn holds(&self, secret: &Secret) -> bool {
+        let mut texts = self.env.values().flat_map(Text::secrets);
+        self.sees(secret) || texts.any(|name| name == secret.name)
+    }
 }
 
 /// Standard input of a process.

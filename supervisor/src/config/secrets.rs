@@ -59,6 +59,17 @@ pub(super) fn read(root: &Table) -> Found {
             }
         }
     }
+    if found.exclude.iter().any(|name| name == "*") {
+        let named = found.secrets.wanted.drain(..).map(|secret| secret.name);
+        found
+            .warnings
+            .extend(named.map(|name| {
+                format!("secrets.{name} is not resolved: secrets.exclude turns resolution off.")
+            }));
+        // `${NAME}` is then what the environment has.
+        root.doc.name_secrets(BTreeSet::new());
+        return found;
+    }
     discover(root, &mut found);
     // Those with a slip in their table included, or whoever uses them would be told that they do not exist.
     let tables = table
@@ -93,6 +104,10 @@ fn named(name: &str, value: &Value) -> Option<Secret> {
     let default = table
         .get("default")
         .and_then(|value| value.string("the value in quotes"));
+    if let (Some(value), Some(Ok(Some(_)))) = (table.get("default"), default.as_deref().map(Reference::parse))
+    {
+        value.error("is a reference, which nobody would resolve; write the value itself");
+    }
     let otherwise = match (optional, default) {
         (_, Some(default)) => Otherwise::Default(default),
         (Some(true), None) => Otherwise::Absent,
@@ -239,7 +254,7 @@ pub(super) fn shared_users(processes: &[Process], secrets: &Secrets, own: u32) -
             .filter(|other| uid(other) == uid(process) || uid(other) == 0)
             .filter(|other| {
                 let mut wanted = secrets.wanted.iter();
-                wanted.any(|secret| process.sees(secret) && !other.sees(secret))
+                wanted.any(|secret| process.holds(secret) && !other.holds(secret))
             })
             .map(|other| other.name.as_str())
             .collect();

@@ -84,13 +84,18 @@ impl Job {
 
 impl From<&Failure> for Report {
     fn from(failure: &Failure) -> Report {
+        // What begins with "file:" may be a setting of the app's own.
+        let hint = match failure.reference {
+            Reference::File(_) => "; if it is no secret, name the variable in secrets.exclude",
+            _ => "",
+        };
         Report {
-            message: failure.to_string(),
+            message: format!("{failure}{hint}"),
             reference: failure.reference.to_string(),
             region: failure.reference.region().map(str::to_owned),
             action: failure.action().map(str::to_owned),
             kind: failure.kind.name().to_owned(),
-            cause: failure.remedy(),
+            cause: format!("{}{hint}", failure.remedy()),
             class: failure.class(),
         }
     }

@@ -2,15 +2,18 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
-use std::os::fd::FromRawFd;
 
 use super::protocol::{Job, write_answers};
 use super::{ANSWER_FD, resolve};
-use crate::process;
+use crate::process::{self, sys};
 use crate::run::exit_code;
 
 /// Runs the helper; returns its exit code. It prints nothing: all it has to say is in the answer.
 pub(crate) fn main() -> i32 {
+    // Before anything else is opened: if it was not handed over, the number is soon somebody else's.
+    let Some(mut out) = sys::take_descriptor(ANSWER_FD).map(|fd| BufWriter::new(File::from(fd))) else {
+        return exit_code::USAGE;
+    };
     // The exec undid what PID 1 had set for itself.
     if process::hold_secrets().is_err() {
         return exit_code::INTERNAL;
@@ -23,8 +26,6 @@ pub(crate) fn main() -> i32 {
     let Ok(answers) = resolve(&job) else {
         return exit_code::INTERNAL;
     };
-    // SAFETY: whoever started us left the descriptor for this; if not, writing fails and that is all.
-    let mut out = BufWriter::new(unsafe { File::from_raw_fd(ANSWER_FD) });
     let written = write_answers(&mut out, &answers).and_then(|()| out.flush());
     if written.is_ok() { 0 } else { exit_code::INTERNAL }
 }

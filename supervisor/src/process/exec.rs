@@ -8,6 +8,7 @@ use std::ffi::{CString, OsStr, c_char};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
+use super::spawn::default_dispositions;
 use super::{SpawnError, Spec, protect};
 use crate::lookup;
 
@@ -63,6 +64,8 @@ pub fn become_program(spec: &Spec) -> SpawnError {
     if let Some(limit) = protect::core_limit_of_children() {
         protect::set_core_limit(&limit);
     }
+    // Rust's runtime ignores SIGPIPE, and what is ignored stays so over an exec.
+    default_dispositions();
     SpawnError::of_exec(program.exec())
 }
 

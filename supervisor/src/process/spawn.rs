@@ -1,6 +1,7 @@
 //! Starting a process: its group, its identity, its pipes, and everything a child must not inherit.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -44,7 +45,7 @@ pub enum Output {
 }
 
 /// What to start, and as whom.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Spec {
     /// Program and arguments; never empty. The program is looked up in the child's own `PATH`.
     pub argv: Vec<OsString>,
@@ -62,6 +63,19 @@ pub struct Spec {
     pub output: Output,
     /// A descriptor on which the child tells us something: that it is ready, or a helper's answer.
     pub out_fd: Option<RawFd>,
+}
+
+impl fmt::Debug for Spec {
+    /// Without the values of variables: they may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Spec")
+            .field("argv", &self.argv)
+            .field("env", &names)
+            .field("cwd", &self.cwd)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Spec {
@@ -341,7 +355,7 @@ fn try_step(step: Step, result: libc::c_int) -> io::Result<()> {
 
 /// Ignored signals stay ignored over an exec; a child must find the defaults, whatever we were
 /// started with. (The mask was emptied by the standard library already.)
-fn default_dispositions() {
+pub(super) fn default_dispositions() {
     for number in 1..=Signal::MAX {
         // SAFETY: SIG_DFL is valid for every signal; refusals (SIGKILL, SIGSTOP) do no harm.
         unsafe { libc::signal(number, libc::SIG_DFL) };

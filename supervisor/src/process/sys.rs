@@ -100,6 +100,16 @@ pub fn duplicate_from(fd: RawFd, min: RawFd) -> io::Result<OwnedFd> {
     unsafe { check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, min)).map(|fd| OwnedFd::from_raw_fd(fd)) }
 }
 
+/// Takes over a descriptor that whoever started us has left open, and closes it on exec; `None` if there is
+/// none. To be called before anything is opened, so that nothing else can have the number.
+pub fn take_descriptor(fd: RawFd) -> Option<OwnedFd> {
+    // SAFETY: no memory is involved; by the rule above the descriptor belongs to nobody else.
+    unsafe {
+        check(libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC)).ok()?;
+        Some(OwnedFd::from_raw_fd(fd))
+    }
+}
+
 /// Reads what is there now from a non-blocking descriptor.
 pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: `buffer` is valid for writes of its length.
@@ -162,6 +172,19 @@ pub fn write_all(fd: RawFd, mut bytes: &[u8]) {
             Ok(count) => bytes = &bytes[count..],
             Err(_) => return,
         }
+    }
+}
+
+/// From here on, a signal that asks to stop ends us, as it would by itself if we were not PID 1: the kernel
+/// gives that one no signal it has no handler for. An exec undoes it.
+pub fn end_on_stop_signals() {
+    extern "C" fn end(signal: libc::c_int) {
+        // SAFETY: async-signal-safe, and no memory is involved.
+        unsafe { libc::_exit(128 + signal) }
+    }
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+        // SAFETY: the handler is async-signal-safe.
+        unsafe { libc::signal(signal, end as *const () as libc::sighandler_t) };
     }
 }
 

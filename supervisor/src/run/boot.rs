@@ -13,7 +13,6 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, sleep, sleep_until, timeout_at};
 
-use super::environment::Inherited;
 use super::exit::{self, code};
 use super::probes::Message;
 use super::secrets::{self, Prepared};
@@ -24,6 +23,7 @@ use crate::config::{self, Inputs, LogFormat, Source};
 use crate::machine::{Event, Machine, Plan};
 use crate::output::{Level, Line, Sink, SinkOptions};
 use crate::process::sys;
+use crate::secrets::environment::Inherited;
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::environment::{self, Environment};
 use super::{log, probes};
 use crate::config::{self, LogFormat, Probe, Stdin};
 use crate::machine::{End, Event, Pid, ProcessId, Target};
@@ -16,6 +15,7 @@ use crate::output::{Level, Line, Origin, Scratch, Sink, Stream};
 use crate::process::{
     self, Listener, OomCounter, Output, Reaped, SpawnError, Spawned, Spec, StdinFrom, Terminal, sys,
 };
+use crate::secrets::environment::{self, Environment};
 use crate::signal::Signal;
 
 /// A process that runs, or was reaped and not yet spoken of.

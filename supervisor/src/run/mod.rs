@@ -2,7 +2,6 @@
 
 mod boot;
 mod children;
-pub(crate) mod environment;
 mod exit;
 mod health;
 mod log;

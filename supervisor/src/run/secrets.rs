@@ -9,7 +9,6 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroizing;
 
-use super::environment::{self, Inherited};
 use super::exit::code;
 use super::log;
 use super::signals::SignalStream;
@@ -18,7 +17,8 @@ use crate::config;
 use crate::helper::{self, ANSWER_FD, Answers, Job, Report};
 use crate::output::{Level, Line, Sink};
 use crate::process::{self, Output, Spec, StdinFrom, sys};
-use crate::secrets::{self, Files, Missing, Settled, Values};
+use crate::secrets::environment::{self, Inherited};
+use crate::secrets::{self, Files, Missing, Settled};
 
 /// What it came to.
 pub(super) enum Prepared {
@@ -59,7 +59,7 @@ pub(super) async fn prepare(
     inherited: &Inherited,
 ) -> Prepared {
     let plan = supervisor.plan();
-    let answers = match secrets::job(&plan.secrets, plan.secrets.wanted.iter()) {
+    let answers = match secrets::job(&plan.secrets) {
         None => Answers::new(),
         Some(job) => {
             let since = Instant::now();
@@ -137,15 +137,18 @@ async fn ask(
     if let Some(answers) = helper::read_answers(&bytes) {
         return Asked::Answered(answers);
     }
-    let mut end = None;
+    let mut end = supervisor.helper_end();
     let _ = timeout(MARGIN, async {
-        while end.is_none() {
+        while end.is_none() && !supervisor.is_stopping() {
             let signal = signals.next().await;
             supervisor.signal(signal);
             end = supervisor.helper_end();
         }
     })
     .await;
+    if supervisor.is_stopping() {
+        return Asked::Stopped;
+    }
     let how = end.map_or_else(|| "closed its answer too early".to_owned(), log::end_in_words);
     Asked::Failed(Refusal::internal(format!(
         "the helper that resolves secrets {how} before it had answered; if it was killed, the container may be \
@@ -251,66 +254,36 @@ fn hand_out(
         });
     }
     if !for_files.is_empty() {
-        let files = write_files(plan, &for_files, &mut values).map_err(Refusal::config)?;
+        let files = Files::create().map_err(Refusal::config)?;
+        let write = |name: &str, value: &_, owner| files.write(name, value, owner);
+        secrets::place_files(plan, &for_files, &mut values, write).map_err(Refusal::config)?;
         supervisor.keep_files(files);
     }
-    let mut environments = Vec::new();
-    for process in &plan.processes {
-        let env = environment::of_process(process, inherited, &plan.secrets, &values)
-            .map_err(|(key, absent)| Refusal::config(format!("{key}: {absent}")))?;
-        // Without secrets the kernel's own refusal of one process is enough.
-        if !plan.secrets.wanted.is_empty() {
-            environment::check_size(&env)
-                .map_err(|why| Refusal::config(format!("process.{}: {why}", process.name)))?;
-        }
-        environments.push(env);
-    }
-    supervisor.give_environments(environments);
-    open_details(supervisor, plan, &values).map_err(Refusal::config)
-}
-
-/// Each process that sees a file gets a copy of its own user's.
-fn write_files(
-    plan: &config::Plan,
-    for_files: &[(String, runmate_secrets::Secret)],
-    values: &mut Values,
-) -> Result<Files, String> {
-    let files = Files::create()?;
-    for (name, value) in for_files {
-        for process in &plan.processes {
-            let owner = environment::owner(process);
-            let seen = plan
-                .secrets
-                .wanted
-                .iter()
-                .any(|secret| secret.name == *name && process.sees(secret));
-            let named = process
-                .env
-                .values()
-                .any(|text| text.secrets().any(|secret| secret == name));
-            if (seen || named) && values.get(name, owner).is_none() {
-                let path = files.write(name, value, owner)?;
-                values.put_path(name, owner, path);
+    let environments = environment::of_all(plan, inherited, &values);
+    let token = secrets::health_token(plan, &values);
+    match (environments, token) {
+        (Ok(environments), Ok(token)) => {
+            supervisor.give_environments(environments);
+            if let Some(token) = token {
+                supervisor.set_health_token(token);
             }
+            Ok(())
+        }
+        (environments, token) => {
+            let wrong: Vec<String> = environments
+                .err()
+                .into_iter()
+                .flatten()
+                .chain(token.err())
+                .collect();
+            for why in &wrong {
+                supervisor
+                    .sink()
+                    .line(&Line::new(Level::Error, "config_error", why.as_str()));
+            }
+            Err(Refusal::config(wrong.join("; ")))
         }
     }
-    Ok(files)
-}
-
-/// The token of the health details may be a secret; until here nobody saw them.
-fn open_details(supervisor: &Supervisor, plan: &config::Plan, values: &Values) -> Result<(), String> {
-    let Some(token) = &plan.health.token else {
-        return Ok(());
-    };
-    if token.literal().is_some() {
-        return Ok(());
-    }
-    let token = token
-        .fill(|name| values.get(name, secrets::Owner::ourselves()))
-        .map_err(|absent| format!("health.token: {absent}"))?;
-    config::check_bearer_token(&token).map_err(|error| format!("health.token: {error}"))?;
-    supervisor.set_health_token(token);
-    Ok(())
 }
 
 /// What is said of a secret that has no value.

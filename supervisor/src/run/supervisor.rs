@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::children::Children;
-use super::environment::Environment;
 use super::probes::{self, Message};
 use super::{health, log, ports};
 use crate::config;
@@ -19,6 +18,7 @@ use crate::machine::{Action, Cause, End, Event, Machine, ProcessId, Report, View
 use crate::output::{Level, Line, Sink, Stream};
 use crate::process::{self, SpawnError, Spec};
 use crate::secrets::Files;
+use crate::secrets::environment::Environment;
 use crate::signal::Signal;
 
 /// How often groups without a leader are looked at.

@@ -44,15 +44,10 @@ impl Files {
         // The number is free in this container, or left over from a runmate that was killed.
         for attempt in 0..100 {
             let root = Path::new(PARENT).join(format!("runmate-{}.{attempt}", std::process::id()));
-            match DirBuilder::new().mode(0o711).create(&root) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(error) => return Err(explain(error)),
-                Ok(()) => {
-                    // Whatever the umask took away: other users must get through to their own directory.
-                    fs::set_permissions(&root, Permissions::from_mode(0o711)).map_err(explain)?;
-                    return Ok(Files { root });
-                }
+            if root.exists() {
+                continue;
             }
+            return make_directory(&root).map(|()| Files { root }).map_err(explain);
         }
         Err(format!("{PARENT} is full of directories runmate-*; remove them"))
     }
@@ -64,27 +59,25 @@ impl Files {
     pub fn write(&self, name: &str, value: &Secret, owner: Owner) -> Result<String, String> {
         let dir = self.root.join(format!("{}-{}", owner.uid, owner.gid));
         let path = dir.join(name);
-        let written = directory_for(&dir, owner).and_then(|()| write_new(&path, value, owner));
+        let written = make_directory(&dir).and_then(|()| write_new(&path, value, owner));
         match written {
             // Made of ASCII only.
             Ok(()) => Ok(path.to_string_lossy().into_owned()),
             Err(error) => Err(format!("cannot write {}: {error}; {REMEDY}", path.display())),
         }
     }
-
-    /// Leaves the files where they are, for a program that takes our place.
-    pub fn keep(self) {
-        std::mem::forget(self);
-    }
 }
 
 const REMEDY: &str = "a secret with as = \"file\" needs a writable file system in memory there";
 
-fn directory_for(dir: &Path, owner: Owner) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        Err(_) => Ok(()),
-        Ok(()) => give(&File::open(dir)?, owner),
+/// It stays ours, so that root without the right to override permissions can still write and remove files
+/// in it. What keeps others out is the mode of each file.
+fn make_directory(dir: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o711).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        // Whatever the umask took away: other users must get through.
+        Ok(()) => fs::set_permissions(dir, Permissions::from_mode(0o711)),
     }
 }
 
@@ -135,7 +128,7 @@ mod tests {
             assert_eq!(fs::metadata(of_group).unwrap().gid(), 1);
         }
         let parent = Path::new(&path).parent().unwrap().to_owned();
-        assert_eq!(fs::metadata(&parent).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(&parent).unwrap().mode() & 0o777, 0o711);
         let again = Files::create().unwrap();
         assert_ne!(again.root, files.root);
         drop(files);

@@ -2,6 +2,7 @@
 //!
 //! Invariant: all or nothing. Who holds [`Values`] holds every secret that is not optional.
 
+pub(crate) mod environment;
 mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,11 +41,10 @@ pub(crate) struct Settled {
 }
 
 /// What is to be asked for.
-pub(crate) fn job<'a>(
-    secrets: &config::Secrets,
-    wanted: impl Iterator<Item = &'a config::Secret>,
-) -> Option<Job> {
-    let requests: Vec<Request> = wanted
+pub(crate) fn job(secrets: &config::Secrets) -> Option<Job> {
+    let requests: Vec<Request> = secrets
+        .wanted
+        .iter()
         .filter_map(|secret| {
             Some(Request {
                 name: secret.name.clone(),
@@ -116,6 +116,48 @@ fn unanswered(name: &str, reference: &str) -> Report {
         cause,
         class: Class::Config,
     }
+}
+
+/// Puts values that go into files where the processes look for them: each process that holds one gets a copy
+/// of its own user's. `write` gives the path.
+pub(crate) fn place_files(
+    plan: &config::Plan,
+    for_files: &[(String, Secret)],
+    values: &mut Values,
+    write: impl Fn(&str, &Secret, Owner) -> Result<String, String>,
+) -> Result<(), String> {
+    for (name, value) in for_files {
+        for process in &plan.processes {
+            let owner = environment::owner(process);
+            let mut wanted = plan.secrets.wanted.iter();
+            let held = wanted.any(|secret| secret.name == *name && process.holds(secret));
+            if held && values.get(name, owner).is_none() {
+                let path = write(name, value, owner)?;
+                values.put_path(name, owner, path);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The token of the health details, if it is made of secrets.
+///
+/// # Errors
+/// If one of them is absent, or no request could carry the token.
+pub(crate) fn health_token(plan: &config::Plan, values: &Values) -> Result<Option<String>, String> {
+    let token = plan
+        .health
+        .token
+        .as_ref()
+        .filter(|token| token.literal().is_none());
+    let Some(token) = token else {
+        return Ok(None);
+    };
+    let token = token
+        .fill(|name| values.get(name, Owner::ourselves()))
+        .map_err(|absent| format!("health.token: {absent}"))?;
+    config::check_bearer_token(&token).map_err(|error| format!("health.token: {error}"))?;
+    Ok(Some(token))
 }
 
 /// The exit code for what is missing: of several the one that needs a person first.

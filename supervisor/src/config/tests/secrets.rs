@@ -42,8 +42,13 @@ fn references_in_the_environment_are_found() {
     );
     assert_eq!(plan.secrets.timeout, Duration::from_secs(5));
     assert_eq!(plan.warnings, [""; 0]);
-    let off = world.read(&format!("{APP}[secrets]\nexclude = [\"*\"]")).unwrap();
+    let off = format!("{APP}[secrets]\nexclude = [\"*\"]\n[secrets.X]\nfrom = \"file:x\"");
+    let off = world.read(&off).unwrap();
     assert_eq!(wanted(&off), [""; 0]);
+    assert_eq!(
+        off.warnings,
+        ["secrets.X is not resolved: secrets.exclude turns resolution off."]
+    );
 }
 
 #[test]
@@ -203,6 +208,9 @@ from = \"hunter2\"
 [secrets.NO_FORM]
 from = \"file:x\"
 as = \"yaml\"
+[secrets.DEFAULT]
+from = \"file:x\"
+default = \"${DB}\"
 [secrets.UNSET]
 from = \"${UNSET_ARN}\"";
     let world = World::new().env("DB", DB).env("PLAIN", "1");
@@ -228,7 +236,8 @@ from = \"${UNSET_ARN}\"";
             format!("13: secrets.NO_FROM.from: is missing; {shape}"),
             "14: secrets.NO_FROM.form: unknown key; did you mean \"from\"?".to_owned(),
             format!("16: secrets.NO_REFERENCE.from: holds no reference to a secret; {shape}"),
-            "21: secrets.UNSET.from: the variable UNSET_ARN is not set; set it or write ${UNSET_ARN:-default}".to_owned(),
+            "22: secrets.DEFAULT.default: is a reference, which nobody would resolve; write the value itself".to_owned(),
+            "24: secrets.UNSET.from: the variable UNSET_ARN is not set; set it or write ${UNSET_ARN:-default}".to_owned(),
         ]
     );
 }

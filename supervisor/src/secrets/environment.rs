@@ -2,9 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 
+use super::{Owner, Values};
 use crate::config::{self, AbsentSecret, Command, EnvInherit, Process};
 use crate::process::sys;
-use crate::secrets::{Owner, Values};
 
 /// Runmate's own environment, read once.
 pub(crate) type Inherited = Vec<(OsString, OsString)>;
@@ -12,11 +12,42 @@ pub(crate) type Inherited = Vec<(OsString, OsString)>;
 /// The whole environment of a child.
 pub(crate) type Environment = Vec<(OsString, OsString)>;
 
+/// The environments of all processes, in their order. No value of a secret is missing from `values` but those
+/// of optional ones.
+///
+/// # Errors
+/// All that is wrong, a sentence each.
+pub(crate) fn of_all(
+    plan: &config::Plan,
+    inherited: &Inherited,
+    values: &Values,
+) -> Result<Vec<Environment>, Vec<String>> {
+    let mut environments = Vec::new();
+    let mut wrong = Vec::new();
+    for process in &plan.processes {
+        match of_process(process, inherited, &plan.secrets, values) {
+            Ok(env) => {
+                // Without secrets the kernel's own refusal of one process is enough.
+                if let (false, Err(why)) = (plan.secrets.wanted.is_empty(), check_size(&env)) {
+                    wrong.push(format!("process.{}: {why}", process.name));
+                }
+                environments.push(env);
+            }
+            Err((key, absent)) => wrong.push(format!("{key}: {absent}")),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(environments)
+    } else {
+        Err(wrong)
+    }
+}
+
 /// What the process finds in its environment: inherited < secrets < its user's identity < `env`.
 ///
 /// # Errors
 /// If its `env` needs a secret that is absent; names the key.
-pub(crate) fn of_process(
+fn of_process(
     process: &Process,
     inherited: &Inherited,
     secrets: &config::Secrets,
