@@ -150,3 +150,69 @@ fn check_online_names_all_that_would_be_missing() {
     let run = setup(Some(&config), &server, &["check", "--online"]).env("DB", &secret("db"));
     assert_eq!(run.output().status.code(), Some(69));
 }
+
+#[test]
+fn exec_leaves_no_file_behind_if_it_cannot_become_the_command() {
+    let server = FaultServer::start();
+    server.secret(&secret("db"), "a value of this test alone");
+    let config = format!(
+        "[process.app]\ncommand = \"x\"\n[secrets.KEY]\nfrom = {:?}\nas = \"file\"\n",
+        secret("db")
+    );
+    let output = setup(Some(&config), &server, &["exec", "--", "/nonexistent/program"]).output();
+    assert_eq!(output.status.code(), Some(127));
+    let left = std::fs::read_dir("/dev/shm").expect("/dev/shm").flatten();
+    let mut left = left.flat_map(|dir| std::fs::read_dir(dir.path()).into_iter().flatten().flatten());
+    let file = left.find(|dir| {
+        std::fs::read(dir.path().join("KEY")).is_ok_and(|value| value == b"a value of this test alone")
+    });
+    assert!(file.is_none(), "{file:?}");
+}
+
+#[test]
+fn exec_does_not_hand_on_that_sigpipe_is_ignored() {
+    let server = FaultServer::start();
+    let script = "grep SigIgn /proc/$$/status";
+    let output = setup(None, &server, &["exec", "--", "sh", "-c", script]).output();
+    let (stdout, _) = texts(&output);
+    let mask = stdout.split_ascii_whitespace().nth(1).expect("a mask");
+    let mask = u64::from_str_radix(mask, 16).expect("hexadecimal");
+    // The one that Rust's runtime ignores.
+    assert_eq!(mask >> (libc::SIGPIPE - 1) & 1, 0, "{stdout}");
+}
+
+#[test]
+fn exec_as_pid_1_hears_a_stop_while_it_resolves() {
+    // SAFETY: no memory is involved.
+    let root = unsafe { libc::geteuid() } == 0;
+    assert!(root, "this test makes a PID namespace: run it as root");
+    let server = FaultServer::start();
+    server.fault("*", Fault::Hang, usize::MAX);
+    let mut child = std::process::Command::new("unshare")
+        .args(["--pid", "--fork", "--kill-child", env!("CARGO_BIN_EXE_runmate")])
+        .args(["exec", "--", "true"])
+        .envs(server.env())
+        .env("DB", secret("db"))
+        .spawn()
+        .expect("unshare(1) starts");
+    server.wait_for_calls(1);
+    let inner = super::support::proc::descendants(child.id() as i32);
+    // SAFETY: the child was not waited for, so that its own child has its pid still.
+    unsafe { libc::kill(inner[0].pid, libc::SIGTERM) };
+    assert_eq!(child.wait().expect("it ends").code(), Some(143));
+}
+
+#[test]
+fn check_online_finds_what_no_process_could_be_given() {
+    let server = FaultServer::start();
+    server.secret(&secret("long"), &"x".repeat(131_072));
+    let config = "[process.app]\ncommand = [\"true\"]\n";
+    let run = setup(Some(config), &server, &["check", "--online"]).env("LONG", &secret("long"));
+    let output = run.output();
+    let (stdout, _) = texts(&output);
+    assert_eq!(output.status.code(), Some(78), "{stdout}");
+    assert!(
+        stdout.contains("the variable LONG is 131078 bytes long"),
+        "{stdout}"
+    );
+}

@@ -205,3 +205,17 @@ async fn a_version_that_is_missing_is_told_from_a_parameter_that_is() {
     assert_eq!(shown(&answers), [version, version, not, not]);
     assert_eq!(api.calls().len(), 2);
 }
+
+#[tokio::test]
+async fn a_parameter_of_another_account_that_is_missing_spoils_no_other() {
+    let own = parameter_arn("app/key");
+    let other = own.replace("123456789012", "111122223333");
+    let api = fake(|_, _| {
+        Ok(Reply::Parameters(ParametersReply {
+            values: vec![version(&own, None, 1)],
+            invalid: vec![other.clone()],
+        }))
+    });
+    let answers = run(&api, &[reference(&other), reference(&own)]).await;
+    assert_eq!(shown(&answers), [Err(&FailureKind::NotFound), Ok("1")]);
+}
