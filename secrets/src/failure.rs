@@ -63,6 +63,8 @@ pub enum FailureKind {
     BadValue(String),
     /// The reference cannot be right, so says the service; the sentence says what.
     BadReference(String),
+    /// A variable names an endpoint that cannot be; the sentence says which.
+    BadEndpoint(String),
     /// The service kept refusing because of too many requests, until the deadline.
     Throttled,
     /// Nobody answered in time.
@@ -110,7 +112,9 @@ impl Failure {
             FailureKind::ScheduledForDeletion => "the secret is scheduled for deletion".to_owned(),
             FailureKind::NoSuchKey { key } => format!("its JSON has no key {key:?}"),
             FailureKind::Null { key } => format!("the key {key:?} of its JSON is null"),
-            FailureKind::BadValue(what) | FailureKind::BadReference(what) => halves(what).0.to_owned(),
+            FailureKind::BadValue(what)
+            | FailureKind::BadReference(what)
+            | FailureKind::BadEndpoint(what) => halves(what).0.to_owned(),
             FailureKind::Throttled => {
                 "there were too many requests, and no more time to try again".to_owned()
             }
@@ -168,7 +172,9 @@ impl Failure {
                 format!("correct the key, in which case counts, or add it to the {noun}")
             }
             FailureKind::Null { .. } => format!("give it a value in the {noun}"),
-            FailureKind::BadValue(what) | FailureKind::BadReference(what) => halves(what).1.to_owned(),
+            FailureKind::BadValue(what)
+            | FailureKind::BadReference(what)
+            | FailureKind::BadEndpoint(what) => halves(what).1.to_owned(),
             FailureKind::Throttled => {
                 "start fewer containers at a time, allow more time, or have the account's request quota raised"
                     .to_owned()
@@ -296,6 +302,7 @@ impl FailureKind {
             FailureKind::Null { .. } => "null",
             FailureKind::BadValue(_) => "bad_value",
             FailureKind::BadReference(_) => "bad_reference",
+            FailureKind::BadEndpoint(_) => "bad_endpoint",
             FailureKind::Throttled => "throttled",
             FailureKind::TimedOut => "timed_out",
             FailureKind::Unavailable => "unavailable",

@@ -15,6 +15,7 @@ use super::api::{
 };
 use super::classify::{classify, sentence};
 use super::connect::{NoTrustRoots, To};
+use super::secrets_manager::is_of;
 use crate::{FailureKind, Problem, Secret};
 
 /// Makes calls with the SDK. A client is made when its region is first asked.
@@ -74,6 +75,9 @@ impl Api for Clients {
                     .set_version_stage(stage.clone())
                     .set_version_id(version.clone());
                 let output = request.send().await.map_err(|error| call_error(action, &error))?;
+                if output.arn.is_some_and(|arn| !is_of(&arn, id)) {
+                    return Err(another());
+                }
                 let value = secret(output.secret_string, output.secret_binary);
                 value.map(Reply::Secret).ok_or_else(empty)
             }
@@ -96,6 +100,18 @@ fn secret(text: Option<String>, bytes: Option<Blob>) -> Option<Secret> {
     match text {
         Some(text) => Some(Secret::new(text)),
         None => bytes.map(|bytes| Secret::new(bytes.into_inner())),
+    }
+}
+
+/// Whoever answers with another secret than was asked for is not the service, or a cache that mixes answers up.
+fn another() -> CallError {
+    CallError {
+        problem: Problem::of(
+            FailureKind::Unavailable,
+            "the service answered with another secret than was asked for",
+        ),
+        transient: false,
+        wait: None,
     }
 }
 

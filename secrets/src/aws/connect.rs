@@ -17,6 +17,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
+use crate::{FailureKind, Problem};
+
 /// No certificate authority is installed.
 #[derive(Debug)]
 pub(super) struct NoTrustRoots;
@@ -110,6 +112,32 @@ fn has_trust_roots() -> bool {
     *FOUND.get_or_init(|| !rustls_native_certs::load_native_certs().certs.is_empty())
 }
 
+/// Looks at the variables that stand in for AWS's own endpoints: the SDK takes any text, and panics or tries
+/// again for as long as it may if it is no URL.
+pub(super) fn check_endpoints(variable: impl Fn(&str) -> Option<String>) -> Result<(), Problem> {
+    for name in ENDPOINTS {
+        let Some(url) = variable(name) else { continue };
+        let rest = url
+            .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"));
+        if url.contains(char::is_whitespace) || rest.is_none_or(|rest| host(rest).is_empty()) {
+            // Not the text: it may hold a password.
+            let what = format!("{name} is no URL; write http://HOST:PORT or https://HOST, or unset it");
+            return Err(FailureKind::BadEndpoint(what).into());
+        }
+    }
+    Ok(())
+}
+
+/// What the SDK reads for the services that are asked (docs.aws.amazon.com/sdkref/latest/guide,
+/// "Service-specific endpoints").
+const ENDPOINTS: [&str; 4] = [
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_ENDPOINT_URL_SSM",
+    "AWS_ENDPOINT_URL_STS",
+];
+
 /// The host and port of a URL: never its path, a name or a password in it.
 pub(super) fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -151,6 +179,22 @@ mod tests {
         assert_eq!(host("http://[::1]:80"), "[::1]:80");
         assert_eq!(host("nonsense"), "nonsense");
         assert_eq!(host("http://user:p@ss@127.0.0.1/v2/x"), "127.0.0.1");
+    }
+
+    #[test]
+    fn an_endpoint_that_is_no_url_is_named() {
+        for (url, good) in [
+            ("http://127.0.0.1:4566", true),
+            ("https://vpce-1.secretsmanager.eu-west-1.vpce.amazonaws.com", true),
+            ("", false),
+            ("127.0.0.1:4566", false),
+            ("http://", false),
+            ("ftp://example.com", false),
+            ("http://exa mple.com", false),
+        ] {
+            let checked = check_endpoints(|name| (name == "AWS_ENDPOINT_URL_SSM").then(|| url.to_owned()));
+            assert_eq!(checked.is_ok(), good, "{url}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod retry;
 mod secrets_manager;
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -78,6 +79,7 @@ impl AwsSource {
         {
             return Ok(session.clone());
         }
+        connect::check_endpoints(|name| env::var(name).ok())?;
         let credentials = credentials::load(&self.http, region, attempt, deadline).await?;
         let expiry = credentials.expiry();
         // Retries and time limits are ours (see `retry`). The region is each client's own.

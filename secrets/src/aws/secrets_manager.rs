@@ -132,6 +132,11 @@ fn find<'a, E>(
         .or_else(|| by(&|arn, name| arn.is_empty() && !name.is_empty() && name == id))
 }
 
+/// Whether the ARN of an answer is the one that was asked for, in full or without its suffix.
+pub(super) fn is_of(answered: &str, asked: &str) -> bool {
+    answered == asked || is_completed(asked, answered)
+}
+
 /// Whether `whole` is `partial` and the hyphen and six characters that Secrets Manager adds.
 fn is_completed(partial: &str, whole: &str) -> bool {
     whole

@@ -72,7 +72,7 @@ fn environment(
         absent,
     } = secrets::settle(&secrets, answers);
     for absent in &absent {
-        eprintln!("{}; going on without it", say(absent.report.message.clone()));
+        eprintln!("{}", say(absent.report.message.clone()));
     }
     if !missing.is_empty() {
         let lines = missing.iter().map(|missing| say(missing.report.message.clone()));

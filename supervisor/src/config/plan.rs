@@ -265,6 +265,9 @@ pub struct Secret {
     pub form: Form,
     /// What happens if it cannot be resolved.
     pub otherwise: Otherwise,
+    /// Whether it was found beside a `[secrets.NAME]` of the same reference. That one is what was asked for: this
+    /// one is there if it can be, and nothing is said if not.
+    pub beside: bool,
     /// The process whose `env` holds the reference, if it stands there: nobody else gets the value.
     pub of_process: Option<String>,
 }

@@ -86,10 +86,16 @@ fn exclude(value: &Value) -> Vec<String> {
     let names = value
         .list("a list of names such as [\"PARTNER_ARN\"], or [\"*\"] for all")
         .unwrap_or_default();
-    names
-        .iter()
-        .filter_map(|name| name.filled("the name of a variable in quotes"))
-        .collect()
+    let name = |value: &Value| {
+        let name = value.filled("the name of a variable in quotes")?;
+        if name.contains('*') && name != "*" {
+            value.error(format!(
+                "{name:?} is no pattern; write whole names, or \"*\" alone for all"
+            ));
+        }
+        Some(name)
+    };
+    names.iter().filter_map(name).collect()
 }
 
 /// `[secrets.NAME]`.
@@ -143,6 +149,7 @@ fn named(name: &str, value: &Value) -> Option<Secret> {
         reference,
         form: form.unwrap_or_default(),
         otherwise,
+        beside: false,
         of_process: None,
     })
 }
@@ -156,9 +163,20 @@ fn discover(root: &Table, found: &mut Found) {
         .iter()
         .map(|secret| secret.name.clone())
         .collect();
+    let taken = found
+        .secrets
+        .wanted
+        .iter()
+        .filter_map(|secret| secret.reference.as_ref());
+    let taken: BTreeSet<Reference> = taken.map(Reference::without_json_key).collect();
     for (variable, value) in env {
         if excluded(&found.exclude, variable) {
             continue;
+        }
+        if is_nearly_one(value) {
+            found.warnings.push(format!(
+                "{variable} is not resolved: there are blanks, line breaks or quotes around its reference; remove them."
+            ));
         }
         let reference = match Reference::parse(value) {
             Ok(None) => continue,
@@ -179,18 +197,34 @@ fn discover(root: &Table, found: &mut Found) {
             ));
             continue;
         }
+        let value = reference.without_json_key();
+        let beside = name != variable && taken.contains(&value);
         found.secrets.wanted.push(Secret {
             name: name.to_owned(),
             reference: Some(reference),
             form: Form::Text,
-            otherwise: Otherwise::Fail,
+            otherwise: if beside {
+                Otherwise::Absent
+            } else {
+                Otherwise::Fail
+            },
+            beside,
             of_process: None,
         });
     }
 }
 
+/// Whether the variable, or the one it adds, is named.
 fn excluded(exclude: &[String], variable: &str) -> bool {
-    exclude.iter().any(|name| name == "*" || name == variable)
+    exclude
+        .iter()
+        .any(|name| name == variable || Some(name.as_str()) == added_by(variable))
+}
+
+/// Whether only what surrounds it keeps a value from being a reference.
+fn is_nearly_one(value: &str) -> bool {
+    let bare = value.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\''));
+    bare != value && Reference::parse(value) == Ok(None) && Reference::parse(bare) != Ok(None)
 }
 
 /// The variable that a `FOO_ARN` adds: `FOO`.
@@ -216,6 +250,7 @@ pub(super) fn in_process_env(processes: &mut [Process], found: &mut Found) {
                 reference: Some(reference),
                 form: Form::Text,
                 otherwise: Otherwise::Fail,
+                beside: false,
                 of_process: Some(process.name.clone()),
             });
         }
@@ -232,7 +267,12 @@ pub(super) fn sees(value: &Value) -> Option<Sees> {
     let name = |value: &Value| {
         let name = value.filled("the name of a secret in quotes")?;
         // One that is an ordinary variable here (in development, say) is inherited like any other.
-        if !known.contains(&name) && !value.doc.env.contains_key(&name) {
+        if let Some(added) = added_by(&name).filter(|added| known.contains(*added) && !known.contains(&name))
+        {
+            value.error(format!(
+                "{name} holds the reference and no secret; write \"{added}\""
+            ));
+        } else if !known.contains(&name) && !value.doc.env.contains_key(&name) {
             let hint = suggest::did_you_mean(&name, known.iter().map(String::as_str));
             value.error(format!(
                 "there is no secret {name}: neither a variable that holds a reference nor a table [secrets.{name}]{hint}"

@@ -4,9 +4,17 @@
 use runmate_secrets::Resolver;
 
 use super::protocol::{Answer, Answers, Job, Report};
+use crate::process::sys;
 
-/// Resolves everything the job names. `Err`: it could not even begin.
+/// Resolves everything the job names. Must be called while the program has one thread. `Err`: it could not even begin.
 pub(crate) fn resolve(job: &Job) -> Result<Answers, String> {
+    // A variable that is set to nothing means nothing; the SDK would take it for a URL.
+    sys::unset_if_empty(&[
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+        "AWS_ENDPOINT_URL_SSM",
+        "AWS_ENDPOINT_URL_STS",
+    ]);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -8,6 +8,9 @@ use super::{ANSWER_FD, resolve};
 use crate::process::{self, sys};
 use crate::run::exit_code;
 
+/// What the helper may map: a service that sends without end must not take the container's memory.
+const MEMORY: u64 = 1 << 30;
+
 /// Runs the helper; returns its exit code. It prints nothing: all it has to say is in the answer.
 pub(crate) fn main() -> i32 {
     // Before anything else is opened: if it was not handed over, the number is soon somebody else's.
@@ -18,9 +21,14 @@ pub(crate) fn main() -> i32 {
     if process::hold_secrets().is_err() {
         return exit_code::INTERNAL;
     }
+    sys::limit_memory(MEMORY);
     let mut bytes = Vec::new();
-    let read = std::io::stdin().read_to_end(&mut bytes);
-    let Some(job) = read.ok().and_then(|_| Job::from_bytes(&bytes)) else {
+    // Closed again, or a reference to file:/dev/stdin would read the job.
+    let read = match sys::take_descriptor(libc::STDIN_FILENO) {
+        Some(stdin) => File::from(stdin).read_to_end(&mut bytes).ok(),
+        None => None,
+    };
+    let Some(job) = read.and_then(|_| Job::from_bytes(&bytes)) else {
         return exit_code::USAGE;
     };
     let Ok(answers) = resolve(&job) else {

@@ -200,6 +200,28 @@ pub fn effective_gid() -> u32 {
     unsafe { libc::getegid() }
 }
 
+/// Limits what this process may map from here on (RLIMIT_AS of setrlimit(2)). A refusal does no harm.
+pub fn limit_memory(bytes: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: bytes,
+    };
+    // SAFETY: `limit` is valid for the read.
+    unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) };
+}
+
+/// Removes variables from our own environment that are set to nothing. Must be called while the program has one
+/// thread: another one might be reading the environment.
+#[allow(clippy::disallowed_methods)]
+pub fn unset_if_empty(names: &[&str]) {
+    for name in names {
+        if std::env::var_os(name).is_some_and(|value| value.is_empty()) {
+            // SAFETY: by the rule above nobody reads the environment meanwhile.
+            unsafe { std::env::remove_var(name) };
+        }
+    }
+}
+
 /// How long arguments and environment together may be (execve(2)): a quarter of the stack limit, at least
 /// 128 KiB, at most 6 MiB.
 pub fn argument_limit() -> usize {

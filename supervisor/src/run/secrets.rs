@@ -1,12 +1,14 @@
 //! Between the config and the first process: secrets are resolved by a helper, and every process gets its
 //! environment. Signals are heard, and health is served, all the while.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::unix::pipe::Receiver;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zeroize::Zeroizing;
 
 use super::exit::code;
@@ -15,6 +17,7 @@ use super::signals::SignalStream;
 use super::supervisor::Supervisor;
 use crate::config;
 use crate::helper::{self, ANSWER_FD, Answers, Job, Report};
+use crate::machine::End;
 use crate::output::{Level, Line, Sink};
 use crate::process::{self, Output, Spec, StdinFrom, sys};
 use crate::secrets::environment::{self, Inherited};
@@ -105,11 +108,13 @@ async fn ask(
         Err(why) => return Asked::Failed(Refusal::internal(why)),
     };
     let mut bytes = Zeroizing::new(Vec::new());
+    let sink = supervisor.shared_sink();
     let read = tokio::select! {
         biased;
         () = until_stopped(supervisor, signals) => Read::Stopped,
         result = read_all(&answer, &mut bytes) => Read::Done(result),
         () = sleep_until(by) => Read::TimedOut,
+        never = say_slow(&sink, &job) => match never {},
     };
     match read {
         Read::Done(Ok(())) => {}
@@ -150,10 +155,27 @@ async fn ask(
         return Asked::Stopped;
     }
     let how = end.map_or_else(|| "closed its answer too early".to_owned(), log::end_in_words);
+    let hint = match end {
+        Some(End::Killed(_)) => "the container may be short of memory",
+        _ => "a fault inside runmate; please report it",
+    };
     Asked::Failed(Refusal::internal(format!(
-        "the helper that resolves secrets {how} before it had answered; if it was killed, the container may be \
-         short of memory"
+        "the helper that resolves secrets {how} before it had answered: {hint}"
     )))
+}
+
+/// Says once that it takes long: a platform may stop us before the timeout, and nobody would know why.
+async fn say_slow(sink: &Sink, job: &Job) -> Infallible {
+    sleep(SLOW).await;
+    let names: Vec<&str> = job.requests.iter().map(|request| request.name.as_str()).collect();
+    let message = format!(
+        "secrets are not resolved after {}; trying for {} in all: {}",
+        log::human(SLOW),
+        config::units::show(job.timeout),
+        names.join(", ")
+    );
+    sink.line(&Line::new(Level::Warn, "secrets_slow", message));
+    pending().await
 }
 
 /// What the wait for the answer came to.
@@ -166,6 +188,8 @@ enum Read {
 /// The part of the timeout that PID 1 keeps for itself; and how long the end of a helper is waited for that
 /// closed its pipe.
 const MARGIN: Duration = Duration::from_millis(250);
+/// Calls take milliseconds; after this something is wrong.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// Starts the helper; gives the end of the pipe that its answer comes out of.
 fn start(supervisor: &mut Supervisor, inherited: &Inherited, job: &Job) -> Result<Receiver, String> {
@@ -236,7 +260,7 @@ fn hand_out(
         absent,
     } = secrets::settle(&plan.secrets, answers);
     for missing in &absent {
-        let what = format!("{}; going on without it", missing.report.message);
+        let what = missing.report.message.clone();
         supervisor
             .sink()
             .line(&line(Level::Warn, "secret_absent", missing, what));

@@ -92,6 +92,11 @@ impl Supervisor {
         &self.sink
     }
 
+    /// Where log lines go, for what outlives a borrow of this.
+    pub fn shared_sink(&self) -> Rc<Sink> {
+        Rc::clone(&self.sink)
+    }
+
     /// Whether a stop was decided.
     pub fn is_stopping(&self) -> bool {
         self.stop_by.is_some() || self.exit.is_some()

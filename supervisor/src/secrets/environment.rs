@@ -99,7 +99,9 @@ fn with_secrets<'a>(
     let kept = inherited.iter().filter(|(key, _)| wanted(key) && !secret(key));
     let mut env: Environment = kept.cloned().collect();
     for secret in seen.filter(|secret| secret.of_process.is_none()) {
-        if let Some(value) = value(&secret.name) {
+        // One that nobody asked for must not be what makes the environment too long.
+        let fits = |value: &&str| !secret.beside || secret.name.len() + value.len() + 2 <= ENTRY;
+        if let Some(value) = value(&secret.name).filter(fits) {
             env.push((secret.name.clone().into(), value.into()));
         }
     }

@@ -97,7 +97,13 @@ fn give(file: &File, owner: Owner) -> io::Result<()> {
     if (now.uid(), now.gid()) == (owner.uid, owner.gid) {
         return Ok(());
     }
-    fchown(file, Some(owner.uid), Some(owner.gid))
+    fchown(file, Some(owner.uid), Some(owner.gid)).map_err(|error| {
+        let what = format!(
+            "cannot give it to user {}, which takes root or CAP_CHOWN: {error}",
+            owner.uid
+        );
+        io::Error::new(error.kind(), what)
+    })
 }
 
 impl Drop for Files {

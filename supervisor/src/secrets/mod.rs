@@ -84,7 +84,11 @@ pub(crate) fn settle(secrets: &config::Secrets, mut answers: Answers) -> Settled
                 continue;
             }
             (Err(report), otherwise) => {
-                if let Some(report) = report {
+                if let Some(mut report) = report.filter(|_| !secret.beside) {
+                    report.message.push_str(match otherwise {
+                        Otherwise::Default(_) => "; its default is used",
+                        _ => "; going on without it",
+                    });
                     let name = name.clone();
                     settled.absent.push(Missing { name, report });
                 }
@@ -210,6 +214,7 @@ mod tests {
             reference: Some(KEY.parse().unwrap()),
             form: Form::Text,
             otherwise,
+            beside: false,
             of_process: None,
         }
     }

@@ -1,8 +1,12 @@
 //! Which variable holds what.
 
+use std::time::Duration;
+
+use serde_json::Value;
+
 use super::fault::FaultServer;
-use super::support::process;
-use super::{app, env_of, parameter, secret, stop, with_server};
+use super::support::{Setup, process};
+use super::{app, assert_unsaid, env_of, parameter, secret, stop, with_server};
 
 #[test]
 fn a_reference_becomes_its_value_in_the_main_process() {
@@ -203,4 +207,90 @@ fn a_hundred_variables_take_the_fewest_calls() {
     // 45 secrets; 20 parameters in each region.
     assert_eq!(server.calls().len(), 3 + 2 + 2, "{:#?}", server.calls());
     stop(&run);
+}
+
+#[test]
+fn what_stands_beside_a_named_secret_is_there_only_if_it_can_be() {
+    let server = FaultServer::start();
+    server.binary_secret(&secret("store"), "/wD+");
+    server.secret(&secret("db"), r#"{"password": "hunter2"}"#);
+    let config = app("")
+        + "[secrets.KEYS]\nfrom = \"${STORE_ARN}\"\nas = \"base64\"\n\
+                            [secrets.PASSWORD]\nfrom = \"${DB_ARN}\"\nas = \"json-key:password\"\n\
+                            [secrets.CACHE]\nfrom = \"${CACHE_SECRET_ARN}\"\ndefault = \"none\"\n";
+    let run = with_server(&config, &server)
+        .env("STORE_ARN", &secret("store"))
+        .env("DB_ARN", &secret("db"))
+        .env("CACHE_SECRET_ARN", &secret("nowhere"))
+        .start();
+    let env = env_of(&run, "app");
+    assert_eq!(env["KEYS"], "/wD+");
+    assert_eq!(env["PASSWORD"], "hunter2");
+    assert_eq!(env["DB"], r#"{"password": "hunter2"}"#);
+    assert_eq!(env["CACHE"], "none");
+    assert_eq!(
+        (&env["STORE"], &env["CACHE_SECRET"]),
+        (&Value::Null, &Value::Null)
+    );
+    let exit = stop(&run);
+    let absent: Vec<_> = exit
+        .lines
+        .iter()
+        .filter(|line| line["event"] == "secret_absent")
+        .collect();
+    assert_eq!(absent.len(), 1, "{absent:?}");
+    assert_eq!(absent[0]["variable"], "CACHE");
+}
+
+#[test]
+fn an_endpoint_that_is_set_to_nothing_is_none() {
+    let server = FaultServer::start();
+    server.parameter(&parameter("/key"), "value");
+    let run = with_server(&app(""), &server)
+        .env("KEY", &parameter("/key"))
+        .env("AWS_ENDPOINT_URL_SSM", "")
+        .start();
+    assert_eq!(env_of(&run, "app")["KEY"], "value");
+    stop(&run);
+}
+
+#[test]
+fn an_endpoint_that_is_no_url_is_refused_at_once() {
+    let run = Setup::new(&app(""))
+        .env("KEY", &parameter("/key"))
+        .env("AWS_ENDPOINT_URL", "user:password@127.0.0.1:4566")
+        .start();
+    let exit = run.exit();
+    assert_eq!(exit.code, Some(78));
+    assert!(run.started.elapsed() < Duration::from_secs(5));
+    let line = exit
+        .lines
+        .iter()
+        .find(|line| line["event"] == "secret_error")
+        .expect("a report");
+    assert_eq!(line["reason"], "bad_endpoint");
+    assert!(
+        line["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("AWS_ENDPOINT_URL is no URL"))
+    );
+    assert_unsaid(&exit, &["password"]);
+}
+
+#[test]
+fn a_reference_with_quotes_around_it_is_left_alone_and_named() {
+    let quoted = format!("\"{}\"", secret("db"));
+    let run = Setup::new(&app("")).env("DB", &quoted).start();
+    assert_eq!(env_of(&run, "app")["DB"], quoted);
+    let exit = stop(&run);
+    let warning = exit
+        .lines
+        .iter()
+        .find(|line| line["event"] == "config_warning")
+        .expect("a warning");
+    assert!(
+        warning["message"]
+            .as_str()
+            .is_some_and(|text| text.starts_with("DB is not resolved: "))
+    );
 }

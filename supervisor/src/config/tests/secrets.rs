@@ -259,3 +259,35 @@ fn what_is_meant_as_a_reference_and_is_none_is_refused() {
     let excluded = format!("{APP}[secrets]\nexclude = [\"DB\"]");
     assert!(World::new().env("DB", &broken).read(&excluded).is_ok());
 }
+
+#[test]
+fn an_arn_variable_is_no_secret_and_either_name_excludes_it() {
+    let world = World::new().env("KEY_ARN", KEY);
+    let text = format!("{APP}secrets = [\"KEY_ARN\"]\n[secrets]\nexclude = [\"F*\"]");
+    assert_eq!(
+        errors(&world, &text),
+        [
+            "3: process.app.secrets: KEY_ARN holds the reference and no secret; write \"KEY\"",
+            "5: secrets.exclude: \"F*\" is no pattern; write whole names, or \"*\" alone for all",
+        ]
+    );
+    for name in ["KEY", "KEY_ARN"] {
+        let text = format!("{APP}[secrets]\nexclude = [\"{name}\"]");
+        assert_eq!(wanted(&world.read(&text).unwrap()), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn what_stands_beside_a_named_secret_is_not_required() {
+    let text = format!("{APP}[secrets.URL]\nfrom = \"${{DB_ARN}}\"\nas = \"database-url\"");
+    let plan = World::new()
+        .env("DB_ARN", DB)
+        .env("OTHER", KEY)
+        .read(&text)
+        .unwrap();
+    let wanted = plan.secrets.wanted.iter();
+    let wanted: Vec<_> = wanted
+        .map(|secret| (secret.name.as_str(), secret.beside))
+        .collect();
+    assert_eq!(wanted, [("URL", false), ("DB", true), ("OTHER", false)]);
+}
