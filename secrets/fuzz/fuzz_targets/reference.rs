@@ -9,7 +9,11 @@ fuzz_target!(|text: &str| {
         return;
     };
     let whole = reference.text();
-    assert_eq!(Reference::parse(&whole).as_ref(), Ok(&Some(reference.clone())), "{whole}");
+    assert_eq!(
+        Reference::parse(&whole).as_ref(),
+        Ok(&Some(reference.clone())),
+        "{whole}"
+    );
     assert_eq!(whole.trim_end_matches(':'), text.trim_end_matches(':'));
 
     let fetched = reference.without_json_key();

@@ -7,7 +7,14 @@ use runmate_secrets::{Failure, Form, Secret};
 /// Stands in the value wherever the input has a `$`; no error of ours is written in these letters.
 const MARK: &[u8] = b"QXZJQXZJ";
 
-const FORMS: [&str; 6] = ["text", "json-key:a", "base64", "file", "database-url", "database-url:x"];
+const FORMS: [&str; 6] = [
+    "text",
+    "json-key:a",
+    "base64",
+    "file",
+    "database-url",
+    "database-url:x",
+];
 
 fuzz_target!(|input: (u8, bool, &[u8])| {
     let (form, key, bytes) = input;
@@ -15,7 +22,13 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
     let key = key.then_some("a");
     let value: Vec<u8> = bytes
         .iter()
-        .flat_map(|byte| if *byte == b'$' { MARK } else { std::slice::from_ref(byte) })
+        .flat_map(|byte| {
+            if *byte == b'$' {
+                MARK
+            } else {
+                std::slice::from_ref(byte)
+            }
+        })
         .copied()
         .collect();
 
