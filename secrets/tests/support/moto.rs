@@ -5,7 +5,7 @@
 #![allow(dead_code)]
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -24,6 +24,17 @@ pub struct Moto {
 impl Moto {
     /// Starts one on a free port of 127.0.0.1 and waits until it answers.
     pub fn start() -> Moto {
+        Moto::start_with(&[])
+    }
+
+    /// The same over TLS, with the certificate and the key in these files; its secrets cannot be set from here.
+    pub fn start_tls(certificate: &Path, key: &Path) -> Moto {
+        let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+        Moto::start_with(&["--ssl", "-c", &certificate, "-k", &key])
+    }
+
+    fn start_with(more: &[&str]) -> Moto {
+        let more: Vec<String> = more.iter().map(|word| (*word).to_owned()).collect();
         let (ready, started) = mpsc::channel();
         let (running, ended) = mpsc::channel::<()>();
         // Dies with this thread (setpriv), which lives as long as it is wanted: not even a test that is
@@ -33,6 +44,7 @@ impl Moto {
                 .args(["--pdeathsig", "KILL", "--"])
                 .arg(program())
                 .args(["-H", "127.0.0.1", "-p", "0"])
+                .args(more)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())
