@@ -152,7 +152,7 @@ fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan
     let health = sections::health(root.get("health").as_ref(), inputs.env);
     let logs = sections::logs(root.get("logs").as_ref());
     let (mut processes, main) = processes(&root, inputs, logs.format);
-    secrets::in_process_env(&mut processes, &mut found);
+    secrets::in_process_env(&doc, &mut processes, &mut found);
 
     let errors = doc.into_errors();
     if !errors.is_empty() {

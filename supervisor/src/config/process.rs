@@ -350,7 +350,9 @@ fn env(value: &Value) -> Option<BTreeMap<String, Text>> {
         let Some(text) = value.text("the value in quotes") else {
             continue;
         };
-        if let Some(Err(error)) = text.literal().map(Reference::parse) {
+        if let Some(Err(error)) = text.literal().map(Reference::parse)
+            && !secrets::is_excluded(value.doc, name)
+        {
             value.error(format!("{}; or name it in secrets.exclude", error.message));
         }
         env.insert(name.to_owned(), text);

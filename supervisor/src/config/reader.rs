@@ -20,6 +20,8 @@ pub(super) struct Doc<'a> {
     pub(super) env: &'a BTreeMap<String, String>,
     /// The names of all secrets, once `[secrets]` was read. Until then a reference is plain text.
     secrets: OnceCell<BTreeSet<String>>,
+    /// `secrets.exclude`, once it was read.
+    excluded: OnceCell<Vec<String>>,
     /// The offsets of the line feeds.
     line_feeds: Vec<usize>,
     /// Lines with a syntax error: what else is said of them would only repeat it.
@@ -38,6 +40,7 @@ impl<'a> Doc<'a> {
             file: file.to_owned(),
             env,
             secrets: OnceCell::new(),
+            excluded: OnceCell::new(),
             line_feeds: text
                 .bytes()
                 .enumerate()
@@ -68,6 +71,16 @@ impl<'a> Doc<'a> {
     pub(super) fn secrets(&self) -> &BTreeSet<String> {
         static NONE: BTreeSet<String> = BTreeSet::new();
         self.secrets.get().unwrap_or(&NONE)
+    }
+
+    /// Says which variables hold no references, whatever stands in them.
+    pub(super) fn exclude(&self, names: Vec<String>) {
+        let _ = self.excluded.set(names);
+    }
+
+    /// What `secrets.exclude` names.
+    pub(super) fn excluded(&self) -> &[String] {
+        self.excluded.get().map_or(&[], Vec::as_slice)
     }
 
     fn line(&self, at: usize) -> usize {

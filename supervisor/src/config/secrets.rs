@@ -10,7 +10,7 @@ use std::time::Duration;
 use runmate_secrets::{Form, Reference};
 
 use super::plan::{Otherwise, Process, Secret, Secrets, Sees};
-use super::reader::{Table, Value};
+use super::reader::{Doc, Table, Value};
 use super::{Text, expand, keys, suggest};
 
 /// The whole-section keys; every other one is the name of a secret.
@@ -21,7 +21,6 @@ const ENVIRONMENT_FILE: &str = "RUNMATE_SECRETS_FILE";
 /// What was found of secrets, before the processes are read.
 pub(super) struct Found {
     pub(super) secrets: Secrets,
-    exclude: Vec<String>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -41,7 +40,6 @@ pub(super) fn read(root: &Table) -> Found {
                 .map(PathBuf::from),
             wanted: Vec::new(),
         },
-        exclude: Vec::new(),
         warnings: Vec::new(),
     };
     for (name, value) in table.iter().flat_map(Table::entries) {
@@ -51,7 +49,7 @@ pub(super) fn read(root: &Table) -> Found {
                     found.secrets.timeout = timeout;
                 }
             }
-            ("exclude", _) => found.exclude = exclude(&value),
+            ("exclude", _) => root.doc.exclude(exclude(&value)),
             (_, toml::de::DeValue::Table(_)) => found.secrets.wanted.extend(named(name, &value)),
             _ => {
                 let hint = suggest::did_you_mean(name, OWN);
@@ -59,7 +57,7 @@ pub(super) fn read(root: &Table) -> Found {
             }
         }
     }
-    if found.exclude.iter().any(|name| name == "*") {
+    if root.doc.excluded().iter().any(|name| name == "*") {
         let named = found.secrets.wanted.drain(..).map(|secret| secret.name);
         found
             .warnings
@@ -170,7 +168,7 @@ fn discover(root: &Table, found: &mut Found) {
         .filter_map(|secret| secret.reference.as_ref());
     let taken: BTreeSet<Reference> = taken.map(Reference::without_json_key).collect();
     for (variable, value) in env {
-        if excluded(&found.exclude, variable) {
+        if is_excluded(root.doc, variable) {
             continue;
         }
         if is_nearly_one(value) {
@@ -214,11 +212,10 @@ fn discover(root: &Table, found: &mut Found) {
     }
 }
 
-/// Whether the variable, or the one it adds, is named.
-fn excluded(exclude: &[String], variable: &str) -> bool {
-    exclude
-        .iter()
-        .any(|name| name == variable || Some(name.as_str()) == added_by(variable))
+/// Whether the variable, or the one it adds, is named in `secrets.exclude`, or all are.
+pub(super) fn is_excluded(doc: &Doc, variable: &str) -> bool {
+    let mut names = doc.excluded().iter();
+    names.any(|name| name == "*" || name == variable || Some(name.as_str()) == added_by(variable))
 }
 
 /// Whether only what surrounds it keeps a value from being a reference.
@@ -233,10 +230,10 @@ fn added_by(variable: &str) -> Option<&str> {
 }
 
 /// The references that stand in the `env` of processes: secrets of that one variable of that one process.
-pub(super) fn in_process_env(processes: &mut [Process], found: &mut Found) {
+pub(super) fn in_process_env(doc: &Doc, processes: &mut [Process], found: &mut Found) {
     for process in processes {
         for (variable, text) in &mut process.env {
-            if excluded(&found.exclude, variable) || added_by(variable).is_some() {
+            if is_excluded(doc, variable) || added_by(variable).is_some() {
                 continue;
             }
             // Slips were recorded when the value was read.

@@ -42,7 +42,9 @@ fn references_in_the_environment_are_found() {
     );
     assert_eq!(plan.secrets.timeout, Duration::from_secs(5));
     assert_eq!(plan.warnings, [""; 0]);
-    let off = format!("{APP}[secrets]\nexclude = [\"*\"]\n[secrets.X]\nfrom = \"file:x\"");
+    let off = format!(
+        "{APP}env = {{ KEY = \"{KEY}\" }}\n[secrets]\nexclude = [\"*\"]\n[secrets.X]\nfrom = \"file:x\""
+    );
     let off = world.read(&off).unwrap();
     assert_eq!(wanted(&off), [""; 0]);
     assert_eq!(
@@ -256,7 +258,7 @@ fn what_is_meant_as_a_reference_and_is_none_is_refused() {
     let text = format!("{APP}env = {{ DB = \"{broken}\" }}");
     let found = errors(&World::new(), &text);
     assert!(found[0].starts_with("3: process.app.env.DB: "), "{found:?}");
-    let excluded = format!("{APP}[secrets]\nexclude = [\"DB\"]");
+    let excluded = format!("{APP}env = {{ DB = \"{broken}\" }}\n[secrets]\nexclude = [\"DB\"]");
     assert!(World::new().env("DB", &broken).read(&excluded).is_ok());
 }
 
