@@ -326,5 +326,5 @@ fn line(level: Level, event: &'static str, missing: &Missing, what: String) -> L
         .with_some("region", region.as_deref())
         .with_some("action", action.as_deref())
         .with("reason", kind.as_str())
-        .with_some("cause", Some(cause.as_str()).filter(|cause| !cause.is_empty()))
+        .with("cause", cause.as_str())
 }
