@@ -28,7 +28,7 @@ free_port HEALTH_PORT
 # The target is named, so that the place of the binaries does not depend on the user's own settings.
 host=$(rustc -vV | sed -n 's/^host: //p')
 target_dir=${CARGO_TARGET_DIR:-$root/target}
-echo "demo: building (a minute or two the first time)" >&2
+echo "demo: building (a few minutes the first time)" >&2
 cargo build --locked --target "$host" --target-dir "$target_dir" -p runmate -p quickstart --bins
 bin=$(cd "$target_dir/$host/debug" && pwd)
 
