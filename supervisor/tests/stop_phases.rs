@@ -3,6 +3,7 @@
 mod support;
 
 use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::{PATIENCE, Runmate, Setup, free_address, is_own, process};
@@ -56,6 +57,29 @@ fn a_stop_at_any_moment_after_the_start_ends_well() {
     codes.dedup();
     // 143 before main started, 21 after. That both are met shows that the range was wide enough.
     assert_eq!(codes, [21, 143]);
+}
+
+#[test]
+fn a_stop_while_the_handlers_are_being_installed_is_not_lost() {
+    // Each handler is in place 20 ms before the program goes on. With -D the traced program is our child.
+    let mut setup = Setup::new(&process("app", "wait TERM exit 21", ""));
+    let dir = setup.dir().to_owned();
+    let command = setup.command();
+    *command = Command::new("strace");
+    command.args(["-D", "-o", "/dev/null", "-e", "trace=rt_sigaction"]);
+    command.args([
+        "-e",
+        "inject=rt_sigaction:delay_exit=20000",
+        env!("CARGO_BIN_EXE_runmate"),
+    ]);
+    command.current_dir(dir).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let run = setup.start();
+    wait_for_handler(&run, libc::SIGTERM);
+    run.signal(libc::SIGTERM);
+    let exit = run.exit();
+    assert_eq!(exit.line()["cause"], "signal");
+    assert!(!exit.has("started", "app"));
 }
 
 #[test]

@@ -117,6 +117,17 @@ pub fn read(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// Holds every signal back: what arrives from now on waits until [`unblock_signals`].
+pub fn block_signals() -> io::Result<()> {
+    // SAFETY: sigfillset makes the set valid; the old mask is not asked for.
+    check(unsafe {
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::sigprocmask(libc::SIG_SETMASK, &all, std::ptr::null_mut())
+    })
+    .map(drop)
+}
+
 /// Empties our own signal mask: whoever started us may have blocked what we must hear.
 pub fn unblock_signals() -> io::Result<()> {
     // SAFETY: sigemptyset makes the set valid; the old mask is not asked for.

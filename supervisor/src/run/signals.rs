@@ -32,6 +32,8 @@ pub(super) struct SignalStream {
 impl SignalStream {
     /// Installs the handlers. Must happen before the first fork.
     pub fn install() -> io::Result<SignalStream> {
+        // A handler is in place before it knows what to do: without this, a signal in between is lost.
+        sys::block_signals()?;
         let signals = Signals::new(FROM_THE_START.map(Signal::number))?;
         // Only now: what came while it was blocked finds its handler.
         sys::unblock_signals()?;
