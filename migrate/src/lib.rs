@@ -1,1 +1,15 @@
-//! Database migrations, once across a fleet. Nothing here yet: it arrives with the runner itself.
+//! Database migrations, exactly once across a fleet.
+
+#![allow(dead_code, unused_imports)] // The parts come one by one; the flow that joins them is the last.
+
+mod db;
+mod dir;
+mod error;
+mod event;
+mod sql;
+mod url;
+
+pub use db::Release;
+pub use dir::Migration;
+pub use error::{Error, ErrorKind};
+pub use event::{Event, Holder};

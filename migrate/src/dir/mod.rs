@@ -1,0 +1,10 @@
+//! Directories of SQL files, in the format of sqlx.
+
+mod checksum;
+mod plan;
+mod read;
+
+pub(crate) use checksum::matches;
+pub(crate) use plan::{Plan, Step, plan};
+pub use read::Migration;
+pub(crate) use read::read;

@@ -1,0 +1,38 @@
+//! SQL text to statements, by a tokenizer.
+
+/// Which rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Postgres,
+    MySql,
+}
+
+/// One statement of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Statement {
+    /// Its text as it stands in the file, comments within included, without the delimiter and without blanks
+    /// or comments around it.
+    pub text: String,
+    /// The line of the file it begins on, from 1.
+    pub line: u32,
+}
+
+/// A text that is no SQL, as far as can be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SplitError {
+    pub line: u32,
+    pub message: String,
+}
+
+/// A file to its statements, in order.
+pub(crate) fn split(sql: &str, dialect: Dialect) -> Result<Vec<Statement>, SplitError> {
+    let _ = (sql, dialect);
+    unimplemented!()
+}
+
+/// A hash over the first statements, by which it is known later that they are still the same. Line endings
+/// do not count. Hexadecimal.
+pub(crate) fn prefix_hash(statements: &[Statement]) -> String {
+    let _ = statements;
+    unimplemented!()
+}
