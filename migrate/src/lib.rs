@@ -6,6 +6,8 @@ mod db;
 mod dir;
 mod error;
 mod event;
+mod outcome;
+mod run;
 mod sql;
 mod url;
 
@@ -13,3 +15,5 @@ pub use db::Release;
 pub use dir::Migration;
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Holder};
+pub use outcome::{Outcome, Pending, Planned, Problem, Status, Unlocked};
+pub use run::guard;

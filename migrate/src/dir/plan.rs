@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::url::Kind;
 
 /// What is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// In the order of versions.
     pub steps: Vec<Step>,
