@@ -7,6 +7,7 @@ mod dir;
 mod error;
 mod event;
 mod outcome;
+mod release;
 mod run;
 mod sql;
 mod url;
