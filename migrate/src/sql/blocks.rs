@@ -89,27 +89,6 @@ enum Last<'a> {
     Symbol(u8),
 }
 
-/// What CREATE makes that has no body.
-const WITHOUT_BODY: [&str; 17] = [
-    "TABLE",
-    "VIEW",
-    "INDEX",
-    "DATABASE",
-    "SCHEMA",
-    "USER",
-    "ROLE",
-    "SERVER",
-    "SEQUENCE",
-    "TABLESPACE",
-    "UNIQUE",
-    "FULLTEXT",
-    "SPATIAL",
-    "TEMPORARY",
-    "LOGFILE",
-    "UNDO",
-    "RESOURCE",
-];
-
 /// Statements in which IF and CASE are expressions, and that can be all of a body.
 const SIMPLE: [&str; 20] = [
     "SELECT", "SET", "INSERT", "UPDATE", "DELETE", "REPLACE", "CALL", "WITH", "DO", "VALUES", "TRUNCATE",
@@ -267,7 +246,10 @@ impl<'a> Blocks<'a> {
                     "TRIGGER" => Stage::Head(Routine::Trigger, false),
                     "EVENT" => Stage::Head(Routine::Event, false),
                     "PACKAGE" => Stage::Head(Routine::Package, false),
-                    _ if WITHOUT_BODY.contains(&word) => Stage::Plain,
+                    // What has no body.
+                    "TABLE" | "VIEW" | "INDEX" | "DATABASE" | "SCHEMA" | "USER" | "ROLE" | "SERVER"
+                    | "SEQUENCE" | "TABLESPACE" | "UNIQUE" | "FULLTEXT" | "SPATIAL" | "TEMPORARY"
+                    | "LOGFILE" | "UNDO" | "RESOURCE" => Stage::Plain,
                     _ => Stage::Create,
                 }
             }
