@@ -1,5 +1,17 @@
 //! SQL text to statements, by a tokenizer.
 
+mod blocks;
+#[cfg(test)]
+mod properties;
+mod scan;
+mod split;
+#[cfg(test)]
+mod tests;
+
+use sha2::{Digest, Sha256};
+
+pub(crate) use split::split;
+
 /// Which rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
@@ -24,15 +36,15 @@ pub(crate) struct SplitError {
     pub message: String,
 }
 
-/// A file to its statements, in order.
-pub(crate) fn split(sql: &str, dialect: Dialect) -> Result<Vec<Statement>, SplitError> {
-    let _ = (sql, dialect);
-    unimplemented!()
-}
-
 /// A hash over the first statements, by which it is known later that they are still the same. Line endings
 /// do not count. Hexadecimal.
 pub(crate) fn prefix_hash(statements: &[Statement]) -> String {
-    let _ = statements;
-    unimplemented!()
+    let mut hash = Sha256::new();
+    for statement in statements {
+        let text = statement.text.replace("\r\n", "\n");
+        // The length first: two statements are not the same as one that looks like both.
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    }
+    format!("{:x}", hash.finalize())
 }
