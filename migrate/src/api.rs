@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::db::mysql::MySql;
-use crate::db::postgres::Postgres;
-use crate::db::sqlite::Sqlite;
-use crate::db::{Key, Mode, Seen, Session};
+use crate::db::Mode;
+use crate::db::mysql::MySqlSession;
+use crate::db::postgres::PgSession;
+use crate::db::sqlite::SqliteSession;
 use crate::dir::{self, Migration};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::outcome::{Outcome, Pending, Planned, Problem, Status, Unlocked};
+use crate::outcome::{Outcome, Planned, Status, Unlocked};
 use crate::release;
-use crate::run::{Command, Job, Runner, Stop, Work, farewell, this_run};
+use crate::run::{Command, Job, Runner, Stop, Work, this_run};
 use crate::url::{Kind, Target};
 
 /// What to migrate, and how.
@@ -51,7 +51,9 @@ enum Source {
 
 impl fmt::Debug for Migrate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Migrate").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Migrate")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,10 +99,18 @@ impl Migrate {
     ) -> Migrate {
         self.source = Source::Command(Command {
             argv: argv.into_iter().map(Into::into).collect(),
-            env: Vec::new(),
+            env: None,
             guard: guard.into_iter().map(Into::into).collect(),
             grace,
         });
+        self
+    }
+
+    /// The whole environment of a command, instead of this process's own.
+    pub fn command_env(mut self, env: impl IntoIterator<Item = (OsString, OsString)>) -> Migrate {
+        if let Source::Command(command) = &mut self.source {
+            command.env = Some(env.into_iter().collect());
+        }
         self
     }
 
@@ -190,9 +200,9 @@ impl Migrate {
             stop,
         };
         match job.target.kind {
-            Kind::Postgres => runner.run::<Postgres>().await,
-            Kind::MySql => runner.run::<MySql>().await,
-            Kind::Sqlite => runner.run::<Sqlite>().await,
+            Kind::Postgres => runner.run::<PgSession>().await,
+            Kind::MySql => runner.run::<MySqlSession>().await,
+            Kind::Sqlite => runner.run::<SqliteSession>().await,
         }
     }
 
@@ -206,7 +216,10 @@ impl Migrate {
         match (status.planned, error) {
             (Some(planned), _) => Ok(planned),
             (None, Some(error)) => Err(error),
-            (None, None) => Err(Error::new(ErrorKind::Internal, "neither a plan nor a reason why not")),
+            (None, None) => Err(Error::new(
+                ErrorKind::Internal,
+                "neither a plan nor a reason why not",
+            )),
         }
     }
 
@@ -230,9 +243,9 @@ impl Migrate {
             stop,
         };
         match job.target.kind {
-            Kind::Postgres => runner.see::<Postgres>(releases).await,
-            Kind::MySql => runner.see::<MySql>(releases).await,
-            Kind::Sqlite => runner.see::<Sqlite>(releases).await,
+            Kind::Postgres => runner.see::<PgSession>(releases).await,
+            Kind::MySql => runner.see::<MySqlSession>(releases).await,
+            Kind::Sqlite => runner.see::<SqliteSession>(releases).await,
         }
     }
 
@@ -243,11 +256,17 @@ impl Migrate {
     /// Those of reaching the database, and [`ErrorKind::Denied`] if its user may not end sessions. On SQLite
     /// nothing can be ended from here; the error names the process.
     pub async fn unlock(self) -> Result<Unlocked, Error> {
-        let Migrate { target, wait, mut report, stop, .. } = self;
+        let Migrate {
+            target,
+            wait,
+            mut report,
+            stop,
+            ..
+        } = self;
         let job = Job {
             target,
             work: Work::Files(Vec::new()),
-            key: release::none(),
+            key: release::no_key(),
             wait,
             mode: Mode::Run,
         };
@@ -259,126 +278,70 @@ impl Migrate {
             stop,
         };
         match job.target.kind {
-            Kind::Postgres => runner.unlock::<Postgres>().await,
-            Kind::MySql => runner.unlock::<MySql>().await,
-            Kind::Sqlite => runner.unlock::<Sqlite>().await,
+            Kind::Postgres => runner.unlock::<PgSession>().await,
+            Kind::MySql => runner.unlock::<MySqlSession>().await,
+            Kind::Sqlite => runner.unlock::<SqliteSession>().await,
         }
     }
 
     #[allow(clippy::type_complexity)] // Three parts with three owners; a name would explain nothing.
     fn job(self, mode: Mode) -> Result<(Job, Box<dyn FnMut(Event) + Send>, Stop), Error> {
-        let Migrate { target, source, release, inputs, wait, mut report, stop } = self;
+        let Migrate {
+            target,
+            source,
+            release,
+            inputs,
+            wait,
+            mut report,
+            stop,
+        } = self;
         let (work, key) = match source {
             Source::Dir(path) => {
                 let read = dir::read(&path)?;
-                for message in read.notes {
+                for name in read.ignored {
+                    let message = format!("{name} is no migration: names are VERSION_DESCRIPTION.sql");
                     report(Event::Note { message });
                 }
-                let key = release::of_files(&read.migrations, release, &format!("dir {}", path.display()));
+                let what = format!("dir {}", path.display());
+                let key = release::key_of_migrations(&read.migrations, release, what);
                 (Work::Files(read.migrations), key)
             }
             Source::Embedded(migrations) => {
-                let migrations = dir::sorted(migrations)?;
-                let key = release::of_files(&migrations, release, "the program's own migrations");
+                let migrations = dir::in_order(migrations)?;
+                let key = release::key_of_migrations(&migrations, release, "embedded".to_owned());
                 (Work::Files(migrations), key)
             }
             Source::Command(command) => {
                 if command.argv.first().is_none_or(|program| program.is_empty()) {
                     return Err(Error::new(ErrorKind::Config, "the migration command is empty"));
                 }
-                let key = release::of_command(&command.argv, release, &inputs)?;
+                let argv: Vec<String> = command
+                    .argv
+                    .iter()
+                    .map(|arg| arg.to_string_lossy().into_owned())
+                    .collect();
+                let key = release::key_of_command(&argv, release, &inputs)?;
                 (Work::Command(command), key)
             }
         };
-        Ok((Job { target, work, key, wait, mode }, report, stop))
+        Ok((
+            Job {
+                target,
+                work,
+                key,
+                wait,
+                mode,
+            },
+            report,
+            stop,
+        ))
     }
 }
 
 fn no_files(word: &str) -> Error {
-    Error::new(ErrorKind::Config, format!("{word} is for SQL files; a command knows its own state"))
-        .with_remedy("mend what the command left behind with its own tool; the next start runs it again")
-}
-
-impl Runner<'_> {
-    async fn see<S: Session>(mut self, releases: bool) -> Result<(Status, Option<Error>), Error> {
-        let mut session = self.connect::<S>().await?;
-        let seen = self
-            .unless_stopped(session.look(&self.job.key, matches!(self.job.work, Work::Files(_))))
-            .await
-            .map_err(unreachable)?;
-        let releases = match releases {
-            true => self.unless_stopped(session.releases(20)).await.map_err(unreachable)?,
-            false => Vec::new(),
-        };
-        farewell(session).await;
-        let (planned, error) = match self.planned(&seen) {
-            Ok(planned) => (Some(planned), None),
-            Err(error) => (None, Some(error)),
-        };
-        let status = Status {
-            database: self.job.target.name.clone(),
-            planned,
-            problem: error.as_ref().map(|error| Problem {
-                kind: error.kind().name().to_owned(),
-                message: error.to_string(),
-                remedy: error.remedy().map(str::to_owned),
-            }),
-            applied: seen.applied.iter().filter(|row| row.success).count(),
-            newest: seen.applied.iter().filter(|row| row.success).map(|row| row.version).max(),
-            holder: seen.holder.clone(),
-            releases,
-        };
-        Ok((status, error))
-    }
-
-    fn planned(&self, seen: &Seen) -> Result<Planned, Error> {
-        let Key { release, what, skippable, .. } = &self.job.key;
-        let Work::Files(files) = &self.job.work else {
-            return Ok(Planned {
-                pending: Vec::new(),
-                up_to_date: *skippable && seen.done,
-                release: release.clone(),
-                what: what.clone(),
-            });
-        };
-        let plan = dir::plan(files, &seen.applied, &seen.progress, self.job.target.kind, self.job.mode)?;
-        let pending: Vec<Pending> = plan
-            .steps
-            .iter()
-            .filter_map(|step| {
-                let file = files.get(step.index)?;
-                Some(Pending {
-                    version: file.version,
-                    file: file.file.clone(),
-                    done: step.done,
-                })
-            })
-            .collect();
-        Ok(Planned {
-            up_to_date: pending.is_empty(),
-            pending,
-            release: release.clone(),
-            what: what.clone(),
-        })
-    }
-
-    async fn unlock<S: Session>(mut self) -> Result<Unlocked, Error> {
-        let mut session = self.connect::<S>().await?;
-        let ended = self.unless_stopped(session.end_holder()).await.map_err(unreachable)?;
-        farewell(session).await;
-        Ok(Unlocked {
-            sessions: ended.sessions,
-            runs: ended.runs,
-        })
-    }
-}
-
-/// A connection that breaks while it is only asked something.
-fn unreachable(error: crate::db::SessionError) -> Error {
-    match error {
-        crate::db::SessionError::Transient(cause) => {
-            Error::new(ErrorKind::Unavailable, format!("the connection to the database broke: {cause}"))
-        }
-        crate::db::SessionError::Final(error) => error,
-    }
+    Error::new(
+        ErrorKind::Config,
+        format!("{word} is for SQL files; a command knows its own state"),
+    )
+    .with_remedy("mend what the command left behind with its own tool; the next start runs it again")
 }

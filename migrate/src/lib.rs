@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports)] // The parts come one by one; the flow that joins them is the last.
 
+mod api;
 mod db;
 mod dir;
 mod error;
@@ -12,6 +13,7 @@ mod run;
 mod sql;
 mod url;
 
+pub use api::Migrate;
 pub use db::Release;
 pub use dir::Migration;
 pub use error::{Error, ErrorKind};

@@ -28,8 +28,8 @@ const KILLED: Duration = Duration::from_secs(5);
 pub(crate) struct Command {
     /// The program and its arguments.
     pub argv: Vec<OsString>,
-    /// Added to our own environment.
-    pub env: Vec<(OsString, OsString)>,
+    /// Its whole environment, if not our own.
+    pub env: Option<Vec<(OsString, OsString)>>,
     /// A program and its first arguments that end up in [`guard::main`].
     pub guard: Vec<OsString>,
     /// How long it may take after SIGTERM.
@@ -108,9 +108,12 @@ impl Command {
         };
         let mut command = tokio::process::Command::new(program);
         command.args(args).args(&self.argv);
-        command
-            .envs(self.env.iter().map(|(key, value)| (key, value)))
-            .envs(more);
+        if let Some(env) = &self.env {
+            command
+                .env_clear()
+                .envs(env.iter().map(|(key, value)| (key, value)));
+        }
+        command.envs(more);
         command.stdin(Stdio::null());
         // A group of its own: a Ctrl-C at a terminal is for us to pass on.
         command.process_group(0);

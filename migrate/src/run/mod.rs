@@ -5,6 +5,7 @@ mod decide;
 mod files;
 pub mod guard;
 mod identity;
+mod look;
 mod wait;
 
 use std::time::Duration;
@@ -235,7 +236,7 @@ impl Runner<'_> {
 }
 
 /// Gives the lock back if it is held, and closes; not for ever.
-pub(crate) async fn farewell<S: Session>(session: S) {
+async fn farewell<S: Session>(session: S) {
     // Whatever it comes to: the server notices the end of the connection as well.
     let _ = timeout(FAREWELL, session.close()).await;
 }
