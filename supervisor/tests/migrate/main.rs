@@ -11,6 +11,7 @@ mod compatible;
 mod fleet;
 mod in_run;
 mod lab;
+mod mariadb;
 mod refused;
 mod stop;
 mod takeover;
