@@ -1,6 +1,7 @@
 //! Against real servers.
 
 mod connecting;
+mod indexes;
 mod ledger;
 mod locking;
 mod pooler;
