@@ -6,6 +6,7 @@ mod db;
 mod dir;
 mod error;
 mod event;
+mod release;
 mod sql;
 mod url;
 

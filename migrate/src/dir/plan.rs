@@ -1,8 +1,12 @@
 //! What is left to do, decided from the files and the database's tables alone.
 
+use std::collections::BTreeMap;
+
+use super::checksum::matches;
 use crate::db::{Applied, Mode, Progress};
 use crate::dir::Migration;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::sql::{Dialect, split};
 use crate::url::Kind;
 
 /// What is to do.
@@ -19,8 +23,19 @@ pub(crate) struct Step {
     pub index: usize,
     /// How many of its statements are done already.
     pub done: u32,
+    /// Somebody looked and says that all of it is applied: it is only to be recorded as done.
+    pub record_only: bool,
 }
 
+/// Compares the files (in the order of versions) with what the database says.
+///
+/// - A file that is recorded as applied is done; if it has changed since, that is drift.
+/// - A version that is recorded but has no file is drift, unless it is newer than all files: then this is an
+///   older image on a newer schema.
+/// - A file that is not recorded is to be applied, older than others or not.
+/// - A half-done migration is taken up where the way on is certain: on PostgreSQL, and on MySQL if the run
+///   ended between two statements. Where a statement failed or is in doubt, or another program left no
+///   progress, a person has to say so ([`Mode::Repair`]).
 pub(crate) fn plan(
     files: &[Migration],
     applied: &[Applied],
@@ -28,6 +43,146 @@ pub(crate) fn plan(
     kind: Kind,
     mode: Mode,
 ) -> Result<Plan, Error> {
-    let _ = (files, applied, progress, kind, mode);
-    unimplemented!()
+    let rows: BTreeMap<i64, &Applied> = applied.iter().map(|row| (row.version, row)).collect();
+    let half_done: BTreeMap<i64, &Progress> = progress
+        .iter()
+        .filter(|progress| rows.get(&progress.version).is_none_or(|row| !row.success))
+        .map(|progress| (progress.version, progress))
+        .collect();
+
+    let mut steps = Vec::new();
+    for (index, file) in files.iter().enumerate() {
+        let row = rows.get(&file.version);
+        let (done, record_only) = match half_done.get(&file.version) {
+            Some(progress) => {
+                if mode == Mode::Run {
+                    may_go_on(file, progress, kind)?;
+                }
+                (progress.done, false)
+            }
+            None if row.is_some_and(|row| row.success) => continue,
+            None if row.is_some() => match mode {
+                Mode::Run => return Err(left_by_another(file)),
+                Mode::Repair { applied } => (0, applied),
+            },
+            None => (0, false),
+        };
+        steps.push(Step {
+            index,
+            done,
+            record_only,
+        });
+    }
+    let known = |version: &i64| files.iter().any(|file| file.version == *version);
+    let unfinished = rows.values().filter(|row| !row.success).map(|row| row.version);
+    if let Some(version) = unfinished
+        .chain(half_done.keys().copied())
+        .find(|version| !known(version))
+    {
+        return Err(Error::new(
+            ErrorKind::Dirty,
+            format!("version {version} was left half done, and its file is not here"),
+        )
+        .with_remedy("use the image or the directory that has the file, and run: runmate migrate repair"));
+    }
+    no_drift(files, &rows)?;
+    Ok(Plan { steps })
 }
+
+/// An error that names all files which are not what was applied.
+fn no_drift(files: &[Migration], rows: &BTreeMap<i64, &Applied>) -> Result<(), Error> {
+    let newest = files.iter().map(|file| file.version).max();
+    let mut found = Vec::new();
+    for row in rows.values().filter(|row| row.success) {
+        match files.iter().find(|file| file.version == row.version) {
+            Some(file) if !matches(&file.sql, &row.checksum) => {
+                found.push(format!("{} was changed after it was applied", file.file));
+            }
+            None if newest.is_some_and(|newest| row.version < newest) => found.push(format!(
+                "the file of version {} ({}) is missing, but it was applied",
+                row.version, row.description
+            )),
+            _ => {}
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Drift,
+        format!(
+            "the migrations are not those that were applied: {}",
+            found.join("; ")
+        ),
+    )
+    .with_remedy("restore the files as they were applied, and put what is to change into a new migration"))
+}
+
+/// An error if a person has to say how this half-done migration goes on.
+fn may_go_on(file: &Migration, progress: &Progress, kind: Kind) -> Result<(), Error> {
+    if kind != Kind::MySql || !progress.in_doubt && progress.error.is_none() {
+        return Ok(());
+    }
+    let name = &file.file;
+    let number = progress.done + 1;
+    let statement = name_statement(file, progress.done);
+    let before = match progress.done {
+        0 => "nothing of it is applied before that".to_owned(),
+        1 => "statement 1 is applied".to_owned(),
+        done => format!("statements 1 to {done} are applied"),
+    };
+    let (what, remedy) = if progress.in_doubt {
+        (
+            format!("the run ended in {statement}, and it is not known whether that is applied"),
+            format!(
+                "run: runmate migrate repair (it executes statement {number} again, and goes on if the server says \
+                 that it is applied already); if you have seen that it is applied, run: runmate migrate repair \
+                 --applied"
+            ),
+        )
+    } else {
+        let cause = progress.error.as_deref().unwrap_or_default();
+        (
+            format!("{statement} failed ({cause})"),
+            format!("fix statement {number} in {name}, then run: runmate migrate repair"),
+        )
+    };
+    Err(Error::new(
+        ErrorKind::Dirty,
+        format!("the migration {name} was left half done: {what}; {before}"),
+    )
+    .with_remedy(remedy))
+}
+
+/// `statement 2 of 3 (line 7)`, as far as that can be told.
+fn name_statement(file: &Migration, done: u32) -> String {
+    let number = done + 1;
+    let statements = split(&file.sql, Dialect::MySql).unwrap_or_default();
+    match statements.get(done as usize) {
+        Some(statement) => format!(
+            "statement {number} of {} (line {})",
+            statements.len(),
+            statement.line
+        ),
+        None => format!("statement {number}"),
+    }
+}
+
+/// A row that says neither done nor how far: sqlx-cli on MySQL leaves such.
+fn left_by_another(file: &Migration) -> Error {
+    Error::new(
+        ErrorKind::Dirty,
+        format!(
+            "the migration {} was begun by another program and not finished; it is not known which of its \
+             statements are applied",
+            file.file
+        ),
+    )
+    .with_remedy(
+        "look into the database; if all of them are applied, run: runmate migrate repair --applied; if none is \
+         (or take back what is), run: runmate migrate repair, which begins with the first",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -135,7 +135,7 @@ fn what_a_program_brings_along_is_the_same_as_a_file() {
     let dir = directory(&[("7_a_b.up.sql", b"-- no-transaction\nSELECT 1")]);
     let read = read(dir.path()).expect("valid").migrations;
     let new = Migration::new("7_a_b.up.sql", "-- no-transaction\nSELECT 1").expect("valid");
-    assert_eq!(read, [new.clone()]);
+    assert_eq!(read, std::slice::from_ref(&new));
     assert_eq!((new.version(), new.description()), (7, "a b"));
     for name in [
         "",
