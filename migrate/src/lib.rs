@@ -8,6 +8,8 @@ mod error;
 mod event;
 mod release;
 mod sql;
+#[cfg(test)]
+mod testing;
 mod url;
 
 pub use db::Release;
