@@ -51,6 +51,8 @@ mod outcome;
 mod release;
 mod run;
 mod sql;
+#[cfg(test)]
+mod testing;
 mod url;
 
 pub use api::Migrate;

@@ -182,6 +182,17 @@ impl Worker for SqliteWorker {
         }
         let progress = ledger::progress(&mut self.connection, migration.version).await;
         let progress = progress.map_err(|error| self.judge(error, |said| bookkeeping(migration, &said)))?;
+        // Another program began it, and a person says that all of it is applied.
+        if progress.is_none() && mode == (Mode::Repair { applied: true }) {
+            let begun = ledger::is_half_done(&mut self.connection, migration.version).await;
+            if begun.map_err(|error| self.judge(error, |said| bookkeeping(migration, &said)))? {
+                let left = self.leave(migration, Duration::ZERO).await;
+                left.map_err(|error| self.judge(error, |said| bookkeeping(migration, &said)))?;
+                let message = format!("{}: all of it counts as applied", migration.file);
+                report(Event::Note { message });
+                return Ok(Duration::ZERO);
+            }
+        }
         // A file that got a transaction only after some of its statements were done goes on where it was.
         if migration.no_transaction || progress.as_ref().is_some_and(|progress| progress.done > 0) {
             self.steps(migration, progress, mode, report).await
