@@ -7,6 +7,7 @@
 pub(crate) mod mysql;
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
+mod words;
 
 use std::future::Future;
 use std::time::Duration;

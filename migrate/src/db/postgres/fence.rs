@@ -1,0 +1,233 @@
+//! That the lock is ours alone: no pooler in between, nothing left of a holder that died.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+use tokio::time::{Instant, sleep};
+
+use super::session::{PgSession, holding, in_pg_locks, waiting};
+use super::{LOCK, connect, errors, text};
+use crate::db::{Ended, SessionError};
+use crate::error::{Error, ErrorKind};
+
+/// How often the two connections are compared. A pooler that has only two connections to the server and
+/// always hands out a random one is overlooked in a round with a chance of one in four.
+const ROUNDS: u32 = 10;
+
+/// How long leftovers may take to go.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long a lock that went to a pooler's connection is looked for, to give it back.
+const GIVE_BACK: Duration = Duration::from_secs(2);
+
+/// What two connections have seen of the server's processes behind them.
+#[derive(Debug, Default)]
+struct Sightings {
+    /// Those behind the session that took the lock.
+    here: BTreeSet<i32>,
+    /// Those behind the second connection.
+    there: BTreeSet<i32>,
+    /// The lock was not held where it should be, or could be taken a second time.
+    loose: bool,
+}
+
+impl Sightings {
+    /// Sessions that are one's own have one process each, and not the same.
+    fn pooled(&self) -> bool {
+        self.loose || self.here.len() > 1 || self.there.len() > 1 || !self.here.is_disjoint(&self.there)
+    }
+}
+
+impl PgSession {
+    /// Compares this session with a second connection. A pooler in transaction mode gives any of its server
+    /// connections to any client for the time of a transaction, so that sooner or later both are seen on the
+    /// same one, or one of them on two. It is sooner if a transaction keeps one of them occupied.
+    pub(super) async fn prove_exclusive(&mut self) -> Result<(), SessionError> {
+        let name = self.target.name.clone();
+        let mut other = connect::open(&self.options, &name, &waiting(&self.run)).await?;
+        let result = self.compare(&mut other).await;
+        connect::close(other).await;
+        let (seen, refused) = result?;
+        if !seen.pooled() && !refused {
+            return Ok(());
+        }
+        self.give_back(&seen.here).await;
+        self.locked = None;
+        let message = format!(
+            "cannot lock {name}: the connection goes through a pooler in transaction mode (PgBouncer, RDS Proxy), \
+             so that a lock would not be exclusive"
+        );
+        Err(Error::new(ErrorKind::Config, message)
+            .with_remedy("set MIGRATE_DATABASE_URL to a direct connection")
+            .into())
+    }
+
+    /// The sightings, and whether the second connection was refused a transaction.
+    async fn compare(&mut self, other: &mut PgConnection) -> Result<(Sightings, bool), SessionError> {
+        let doing = "cannot prove the lock";
+        let name = self.target.name.clone();
+        let mut seen = Sightings::default();
+        seen.here.extend(self.locked);
+        let second = format!("BEGIN; SELECT pg_backend_pid(), pg_try_advisory_xact_lock({LOCK})");
+        for _ in 0..ROUNDS {
+            let rows = match connect::ask(other, &second).await {
+                Ok(rows) => rows,
+                // A pooler in statement mode.
+                Err(error) if errors::server(&error).1.contains("pooling mode") => return Ok((seen, true)),
+                Err(error) => return Err(errors::asking(&error, doing, &name)),
+            };
+            for row in &rows {
+                seen.there.insert(row.try_get(0).map_err(self.unreadable(doing))?);
+                seen.loose |= row.try_get::<bool, _>(1).map_err(self.unreadable(doing))?;
+            }
+            // While the second one is in its transaction, and after it.
+            if !seen.pooled() {
+                self.sight(&mut seen).await?;
+            }
+            connect::ask(other, "COMMIT")
+                .await
+                .map_err(|error| errors::asking(&error, doing, &name))?;
+            if !seen.pooled() {
+                self.sight(&mut seen).await?;
+            }
+            if seen.pooled() {
+                break;
+            }
+        }
+        Ok((seen, false))
+    }
+
+    async fn sight(&mut self, seen: &mut Sightings) -> Result<(), SessionError> {
+        let doing = "cannot prove the lock";
+        let sql = format!(
+            "SELECT pg_backend_pid(), EXISTS (SELECT 1 FROM pg_locks WHERE pid = pg_backend_pid() AND {})",
+            in_pg_locks(LOCK)
+        );
+        let row = self.ask_one(&sql, doing).await?;
+        let unreadable = self.unreadable(doing);
+        seen.here.insert(row.try_get(0).map_err(&unreadable)?);
+        seen.loose |= !row.try_get::<bool, _>(1).map_err(&unreadable)?;
+        Ok(())
+    }
+
+    /// A pooler's connection would keep the lock, and who follows the remedy would wait for it. So we ask
+    /// until we come to that connection again; failing that it is ended, if nobody is using it.
+    async fn give_back(&mut self, suspects: &BTreeSet<i32>) {
+        let Some(locked) = self.locked else { return };
+        let pids: Vec<String> = suspects.iter().map(i32::to_string).collect();
+        let held = format!("pid IN ({}) AND {}", pids.join(", "), in_pg_locks(LOCK));
+        let unlock = format!(
+            "SELECT pg_advisory_unlock({LOCK}), pg_advisory_unlock({}) FROM pg_locks \
+             WHERE pid = pg_backend_pid() AND {held}; \
+             SELECT count(*) = 0, false FROM pg_locks WHERE {held}",
+            self.sqlx_lock
+        );
+        let until = Instant::now() + GIVE_BACK;
+        while Instant::now() < until {
+            let Ok(row) = self.ask_one(&unlock, "cannot give the lock back").await else {
+                return;
+            };
+            if row.try_get(0).unwrap_or(false) {
+                return;
+            }
+            sleep(POLL).await;
+        }
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {locked} AND state = 'idle' \
+             AND pid IN (SELECT pid FROM pg_locks WHERE {held})"
+        );
+        // What is left is said anyway: the connection is a pooler's.
+        let _ = self.ask(&end, "cannot give the lock back").await;
+    }
+
+    /// Ends what runs before us left behind: they may still be at work, and their lock is gone.
+    pub(super) async fn end_leftovers(&mut self) -> Result<Ended, SessionError> {
+        let others = format!(
+            "application_name LIKE 'runmate/%' AND application_name <> {}",
+            text::quote(&holding(&self.run))
+        );
+        self.end_sessions(&others).await
+    }
+
+    /// Ends the sessions of this database for which `condition` is true, and waits until they are gone.
+    pub(super) async fn end_sessions(&mut self, condition: &str) -> Result<Ended, SessionError> {
+        let doing = "cannot end a leftover session";
+        let sql = format!(
+            "SELECT pid, application_name, pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND ({condition})"
+        );
+        let (mut pids, mut runs) = (BTreeSet::new(), BTreeSet::new());
+        let until = Instant::now() + GONE_WITHIN;
+        loop {
+            // Asked each time: a dead run's command may have opened another one.
+            let rows = match connect::ask(&mut self.connection, &sql).await {
+                Err(error) if errors::code(&error) == "42501" => return Err(self.may_not_end(&error)),
+                result => result.map_err(|error| errors::asking(&error, doing, &self.target.name))?,
+            };
+            for row in &rows {
+                let unreadable = self.unreadable(doing);
+                pids.insert(row.try_get::<i32, _>(0).map_err(&unreadable)?);
+                let name: &str = row.try_get(1).map_err(&unreadable)?;
+                if let Some((_, run)) = name.split_once('/').filter(|_| name.starts_with("runmate")) {
+                    runs.insert(run.to_owned());
+                }
+            }
+            if rows.is_empty() {
+                return Ok(Ended {
+                    sessions: pids.len() as u32,
+                    runs: runs.into_iter().collect(),
+                });
+            }
+            if Instant::now() > until {
+                let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
+                let message = format!(
+                    "{doing} of {}: process {} is still there after {} s",
+                    self.target.name,
+                    pids.join(", "),
+                    GONE_WITHIN.as_secs()
+                );
+                return Err(Error::new(ErrorKind::LockTimeout, message)
+                    .with_remedy("find out on the server why it does not end; then start again")
+                    .into());
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    fn may_not_end(&self, error: &sqlx::Error) -> SessionError {
+        let message = format!(
+            "cannot end a leftover session of {}: {}",
+            self.target.name,
+            errors::server(error).1
+        );
+        Error::new(ErrorKind::Denied, message)
+            .with_remedy("GRANT pg_signal_backend to the migrating user, or always migrate as the same user")
+            .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_of_ones_own_have_one_process_each() {
+        let seen = |here: &[i32], there: &[i32]| Sightings {
+            here: here.iter().copied().collect(),
+            there: there.iter().copied().collect(),
+            loose: false,
+        };
+        assert!(!seen(&[1], &[2]).pooled());
+        assert!(seen(&[1], &[1]).pooled());
+        assert!(seen(&[1, 3], &[2]).pooled());
+        assert!(seen(&[1], &[2, 3]).pooled());
+        let loose = Sightings {
+            loose: true,
+            ..seen(&[1], &[2])
+        };
+        assert!(loose.pooled());
+    }
+}

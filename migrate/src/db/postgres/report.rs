@@ -1,0 +1,156 @@
+//! What is said of a migration that failed. Pure.
+
+use super::words::{Kind, kind};
+use super::{errors, text};
+use crate::dir::Migration;
+use crate::error::{Error, ErrorKind};
+use crate::sql::Statement;
+
+/// Where in a file something failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// From 0.
+    pub statement: usize,
+    /// From 1.
+    pub line: u32,
+}
+
+/// Where a file that was sent as a whole failed: after so many statements, at the place that the server named.
+/// A position counts only if it is in the text that we sent.
+pub(super) fn place(
+    sql: &str,
+    statements: &[Statement],
+    done: usize,
+    position: Option<usize>,
+) -> Option<Place> {
+    if let Some(position) = position {
+        let at = text::offset(sql, position);
+        let mut end = 0;
+        for (number, statement) in statements.iter().enumerate() {
+            // They are pieces of the file, in their order.
+            let start = end + sql[end..].find(&statement.text)?;
+            end = start + statement.text.len();
+            if at <= end || number + 1 == statements.len() {
+                return Some(Place {
+                    statement: number,
+                    line: text::line(sql, at),
+                });
+            }
+        }
+    }
+    // A constraint that is checked at the end of the transaction fails after the last one.
+    let statement = done.min(statements.len().checked_sub(1)?);
+    let line = statements.get(statement)?.line;
+    Some(Place { statement, line })
+}
+
+/// The file's own end of the transaction before a statement, by its line.
+pub(super) fn own_end(statements: &[Statement]) -> Option<u32> {
+    let mut ends = statements
+        .iter()
+        .filter(|statement| matches!(kind(&statement.text), Kind::Commit | Kind::Chain | Kind::OtherEnd));
+    ends.next().map(|statement| statement.line)
+}
+
+/// `0002_users.sql, statement 2 of 3, line 7: ALTER TABLE ..`
+pub(super) fn at(migration: &Migration, statements: &[Statement], place: Option<&Place>) -> String {
+    let Some(place) = place else {
+        return migration.file.clone();
+    };
+    let text = statements
+        .get(place.statement)
+        .map_or("", |statement| &statement.text);
+    format!(
+        "{}, statement {} of {}, line {}: {}",
+        migration.file,
+        place.statement + 1,
+        statements.len(),
+        place.line,
+        excerpt(text)
+    )
+}
+
+/// The beginning of a statement, in one line.
+pub(super) fn excerpt(text: &str) -> String {
+    const MOST: usize = 80;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    if line.chars().count() <= MOST {
+        return line;
+    }
+    let mut short: String = line.chars().take(MOST - 1).collect();
+    short.push('…');
+    short
+}
+
+/// What to do about an error of the server, beside correcting the statement.
+pub(super) fn remedy(error: &sqlx::Error, migration: &Migration) -> String {
+    let file = &migration.file;
+    match errors::code(error).as_str() {
+        "25001" | "2D000" if !migration.no_transaction => {
+            format!("make `-- no-transaction` the first line of {file}; its statements then run one by one")
+        }
+        "57014" => "raise statement_timeout in [migrate], or set it to 0; then start again".to_owned(),
+        "42501" => "let the owner of the object run it, or grant the right; then start again".to_owned(),
+        "" if error.to_string().contains("Copy") => {
+            format!("write INSERT instead of COPY .. FROM STDIN in {file}")
+        }
+        _ => format!("correct {file}, or the data it stumbled over; then start again"),
+    }
+}
+
+/// A failure of kind `Failed`.
+pub(super) fn failed(at: &str, said: &str, state: &str, remedy: String) -> Error {
+    Error::new(ErrorKind::Failed, format!("cannot apply {at}: {said}; {state}")).with_remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statement(text: &str, line: u32) -> Statement {
+        Statement {
+            text: text.to_owned(),
+            line,
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_failure() {
+        let sql = "SELECT 1;\n-- ü\nSELECT 1,\n  nope;\nSELECT 1;\n";
+        let statements = [
+            statement("SELECT 1", 1),
+            statement("SELECT 1,\n  nope", 3),
+            statement("SELECT 1", 5),
+        ];
+        let at = |done, position| {
+            place(sql, &statements, done, position).map(|place| (place.statement, place.line))
+        };
+        let nope = sql.chars().position(|c| c == 'n').map(|at| at + 1);
+        // Syntax errors come before the first statement runs.
+        assert_eq!(at(0, nope), Some((1, 4)));
+        assert_eq!(at(2, None), Some((2, 5)));
+        assert_eq!(at(3, None), Some((2, 5)));
+        assert_eq!(at(0, Some(1000)), Some((2, 6)));
+        assert_eq!(place("", &[], 0, Some(1)), None);
+    }
+
+    #[test]
+    fn excerpts_are_short_and_in_one_line() {
+        assert_eq!(excerpt("SELECT\n\t1"), "SELECT 1");
+        let long = excerpt(&"ü ".repeat(200));
+        assert_eq!(long.chars().count(), 80);
+        assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn a_files_own_commit_is_found() {
+        let statements = [
+            statement("BEGIN", 1),
+            statement("SELECT 1", 2),
+            statement("COMMIT", 3),
+        ];
+        assert_eq!(own_end(&statements), Some(3));
+        assert_eq!(own_end(&statements[..2]), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! The session that holds the lock.
+
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{ConnectOptions, Connection};
+
+use super::brake::Brake;
+use super::lock::{self, Lock};
+use super::place::Place;
+use super::worker::SqliteWorker;
+use super::{error, ledger};
+use crate::db::{Ended, Ending, Key, Release, Run, Seen, Session, SessionError};
+use crate::error::{Error, ErrorKind};
+use crate::url::Target;
+
+/// How long the ledger waits for somebody else's write. What waits longer is tried again by the caller.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection for the ledger, and the file that is locked.
+pub(crate) struct SqliteSession {
+    place: Place,
+    run: Run,
+    connection: SqliteConnection,
+    lock: Option<Lock>,
+    lock_timeout: Duration,
+    statement_timeout: Duration,
+}
+
+impl SqliteSession {
+    fn failed(&self, error: sqlx::Error, what: &str) -> SessionError {
+        error::session(error, what, &self.place.name)
+    }
+}
+
+impl Session for SqliteSession {
+    type Worker = SqliteWorker;
+
+    async fn connect(target: &Target, run: &Run) -> Result<Self, SessionError> {
+        let place = Place::find(target)?;
+        let failed = |error| error::session(error, "open", &place.name);
+        let mut connection = place.options(LEDGER_PATIENCE).connect().await.map_err(failed)?;
+        // The driver opens the file only when it is asked for something; whether it is a database at all,
+        // is better known now. Who writes right now keeps nobody from waiting for the lock.
+        match sqlx::query("SELECT count(*) FROM sqlite_master")
+            .execute(&mut connection)
+            .await
+        {
+            Err(error) if !error::is_busy(&error) => return Err(failed(error)),
+            _ => {}
+        }
+        Ok(SqliteSession {
+            place,
+            run: run.clone(),
+            connection,
+            lock: None,
+            lock_timeout: target.lock_timeout,
+            statement_timeout: target.statement_timeout,
+        })
+    }
+
+    async fn look(&mut self, key: &Key, with_migrations: bool) -> Result<Seen, SessionError> {
+        let mut seen = match ledger::look(&mut self.connection, key, with_migrations).await {
+            Ok(seen) => seen,
+            // A large transaction keeps readers out. Whoever only wants to know whether the release is done
+            // learns that it is not.
+            Err(error) if error::is_busy(&error) && !with_migrations => Seen {
+                now: ledger::now(),
+                ..Seen::default()
+            },
+            Err(error) => return Err(self.failed(error, "read")),
+        };
+        seen.holder = lock::holder(&self.place.lock, seen.now);
+        Ok(seen)
+    }
+
+    async fn try_lock(&mut self) -> Result<bool, SessionError> {
+        if self.lock.is_none() {
+            self.lock = Lock::try_take(&self.place.lock)?;
+            if let Some(lock) = &self.lock {
+                lock.sign(&self.run.id, &self.run.host, "", ledger::now());
+            }
+        }
+        Ok(self.lock.is_some())
+    }
+
+    /// Nothing is left behind by the dead: the system took their lock with their process, and SQLite rolls
+    /// back what they had begun.
+    async fn fence(&mut self) -> Result<Ended, SessionError> {
+        let created = ledger::create(&mut self.connection).await;
+        created.map_err(|error| self.failed(error, "make tables in"))?;
+        Ok(Ended::default())
+    }
+
+    async fn begin(&mut self, key: &Key) -> Result<(), SessionError> {
+        if let Some(lock) = &self.lock {
+            lock.sign(&self.run.id, &self.run.host, &key.release, ledger::now());
+        }
+        let begun = ledger::begin(&mut self.connection, &self.run, key).await;
+        begun.map_err(|error| self.failed(error, "write the ledger in"))
+    }
+
+    async fn worker(&mut self) -> Result<SqliteWorker, SessionError> {
+        SqliteWorker::open(&self.place, self.lock_timeout, self.statement_timeout)
+            .await
+            .map_err(|error| self.failed(error, "open"))
+    }
+
+    fn command_env(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    async fn heartbeat(&mut self) -> Result<bool, SessionError> {
+        Ok(self
+            .lock
+            .as_ref()
+            .is_some_and(|lock| lock.is_at(&self.place.lock)))
+    }
+
+    async fn cancel(&mut self, handle: &Brake) -> Result<(), SessionError> {
+        handle.pull();
+        Ok(())
+    }
+
+    async fn finish(&mut self, ending: Ending<'_>) -> Result<(), SessionError> {
+        let finished = ledger::finish(&mut self.connection, &self.run, ending).await;
+        finished.map_err(|error| self.failed(error, "write the ledger in"))
+    }
+
+    async fn close(self) {
+        let _ = self.connection.close().await;
+        if let Some(lock) = self.lock {
+            lock.release();
+        }
+    }
+
+    async fn end_holder(&mut self) -> Result<Ended, SessionError> {
+        match Lock::try_take(&self.place.lock)? {
+            Some(lock) => {
+                lock.release();
+                Ok(Ended::default())
+            }
+            None => {
+                let file = self.place.lock.display();
+                let who = lock::holder(&self.place.lock, ledger::now()).map_or_else(String::new, |holder| {
+                    format!(" (run {} of {})", holder.run, holder.host)
+                });
+                let message = format!("the lock {file} belongs to a process that runs{who}");
+                let remedy = "end that process; its lock ends with it. Do not delete the file: a deleted lock \
+                              locks nobody out";
+                Err(Error::new(ErrorKind::Config, message).with_remedy(remedy).into())
+            }
+        }
+    }
+
+    async fn releases(&mut self, limit: u32) -> Result<Vec<Release>, SessionError> {
+        let releases = ledger::releases(&mut self.connection, limit).await;
+        releases.map_err(|error| self.failed(error, "read"))
+    }
+}
