@@ -241,8 +241,8 @@ flock -w 300 9 || fail "another setup-tests.sh has been running for 5 minutes" "
 case "${1:-tests}" in
 tests | bench)
   need dockerd:docker.io docker:docker.io iptables:iptables debootstrap:debootstrap jq:jq \
-    python3:python3 nginx:nginx postgres:postgresql psql:postgresql-client ip:iproute2 openssl:openssl strace:strace \
-    pgbouncer:pgbouncer mariadbd:mariadb-server
+    python3:python3 nginx:nginx postgres:postgresql psql:postgresql-client pgbouncer:pgbouncer \
+    mariadbd:mariadb-server ip:iproute2 openssl:openssl strace:strace
   if [ "${1:-tests}" = bench ]; then
     need tini:tini dumb-init:dumb-init s6-svscan:s6 supervisord:supervisor
   fi

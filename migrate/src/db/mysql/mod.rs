@@ -1,63 +1,27 @@
 //! MySQL and MariaDB.
+//!
+//! The lock is `GET_LOCK`, which belongs to one server: all starts have to reach the same one. The server does
+//! not see that a client is gone while it executes a statement for it, and it has no keepalive that a session
+//! could set. So:
+//!
+//! - the lock's session asks to be ended when it has been silent for [`session::SILENCE`]: a holder that is
+//!   frozen or cut off loses the lock after that time;
+//! - a worker's session carries a lock of its own, named after its run, as long as it lives. By that name the
+//!   next holder finds it, whatever became of its client, and ends it before it works itself.
+//!
+//! What a command of the user connects with cannot be told from others' sessions, so it is not ended: a
+//! statement that a dead command left running goes on to its end.
 
-use std::time::Duration;
+mod connect;
+mod error;
+mod ledger;
+mod names;
+mod nature;
+mod session;
+mod worker;
 
-use crate::db::*;
-use crate::dir::Migration;
-use crate::event::Event;
-use crate::url::Target;
-pub(crate) struct MySqlSession;
-pub(crate) struct W;
-impl Worker for W {
-    type Handle = ();
-    fn handle(&self) {}
-    async fn apply(
-        &mut self,
-        _: &Migration,
-        _: Mode,
-        _: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<Duration, ApplyError> {
-        unimplemented!()
-    }
-    async fn close(self) {}
-}
-impl Session for MySqlSession {
-    type Worker = W;
-    async fn connect(_: &Target, _: &Run) -> Result<Self, SessionError> {
-        unimplemented!()
-    }
-    async fn look(&mut self, _: &Key, _: bool) -> Result<Seen, SessionError> {
-        unimplemented!()
-    }
-    async fn try_lock(&mut self) -> Result<bool, SessionError> {
-        unimplemented!()
-    }
-    async fn fence(&mut self) -> Result<Ended, SessionError> {
-        unimplemented!()
-    }
-    async fn begin(&mut self, _: &Key) -> Result<(), SessionError> {
-        unimplemented!()
-    }
-    async fn worker(&mut self) -> Result<W, SessionError> {
-        unimplemented!()
-    }
-    fn command_env(&self) -> Vec<(String, String)> {
-        vec![]
-    }
-    async fn heartbeat(&mut self) -> Result<bool, SessionError> {
-        unimplemented!()
-    }
-    async fn cancel(&mut self, _: &()) -> Result<(), SessionError> {
-        unimplemented!()
-    }
-    async fn finish(&mut self, _: Ending<'_>) -> Result<(), SessionError> {
-        unimplemented!()
-    }
-    async fn close(self) {}
-    async fn end_holder(&mut self) -> Result<Ended, SessionError> {
-        unimplemented!()
-    }
-    async fn releases(&mut self, _: u32) -> Result<Vec<Release>, SessionError> {
-        unimplemented!()
-    }
-}
+#[cfg(test)]
+mod tests;
+
+pub(crate) use session::MySqlSession;
+pub(crate) use worker::MySqlWorker;

@@ -50,7 +50,7 @@ pub(super) fn refused(code: &str, message: &str) -> Verdict {
         "08P01" if says(&["startup parameter", "ssl", "tls", "config error", "pooling mode"]) => {
             Verdict::Config
         }
-        "08P01" if says(&["no such database"]) => Verdict::Missing,
+        "08P01" if says(&["no such database", "does not exist"]) => Verdict::Missing,
         "08P01"
             if says(&[
                 "no such user",
@@ -241,6 +241,7 @@ mod tests {
             ("08P01", "unsupported startup parameter: options", Verdict::Config),
             ("08P01", "SSL required", Verdict::Config),
             ("08P01", "no such database: app", Verdict::Missing),
+            ("08P01", "database \"app\" does not exist", Verdict::Missing),
             ("08P01", "no such user: app", Verdict::Denied),
             ("08P01", "SASL authentication failed", Verdict::Denied),
         ] {

@@ -23,6 +23,8 @@ mod words;
 mod worker;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use session::PgSession;

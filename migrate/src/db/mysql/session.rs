@@ -1,0 +1,328 @@
+//! The session that holds the lock.
+
+use std::time::{Duration, Instant};
+
+use sqlx::mysql::MySqlConnection;
+use sqlx::{AssertSqlSafe, Connection};
+use tokio::time::{sleep, timeout};
+
+use super::connect::{Facts, Place, greet, last_row, number};
+use super::names::{self, text as literal};
+use super::worker::{MySqlWorker, Reins};
+use super::{error, ledger};
+use crate::db::{Ended, Ending, Key, Release, Run, Seen, Session, SessionError};
+use crate::error::{Error, ErrorKind};
+use crate::url::Target;
+
+/// How long the server keeps the lock of a session that says nothing. The flow's heartbeat says something
+/// every second, so this is for holders that are frozen or cut off.
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
+
+/// How long an answer about the lock may take before the lock counts as lost. Well below [`SILENCE`], so that
+/// whoever is cut off has stopped before somebody else begins.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// How long what was ended may take to be gone, and how often that is looked at.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long a worker is told to stop before that is given up.
+const CANCEL_WITHIN: Duration = Duration::from_secs(2);
+
+/// A connection that holds two locks: ours, and sqlx's so that sqlx-cli is kept out.
+pub(crate) struct MySqlSession {
+    place: Place,
+    run: Run,
+    connection: MySqlConnection,
+    facts: Facts,
+    lock: String,
+    sqlx_lock: String,
+    held: bool,
+    target: Target,
+}
+
+impl MySqlSession {
+    fn failed(&self, error: &sqlx::Error, what: &str) -> SessionError {
+        error::session(error, &format!("{what} {}", self.place.name))
+    }
+
+    async fn execute(&mut self, sql: String, what: &str) -> Result<(), SessionError> {
+        let answer = sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut self.connection)
+            .await;
+        answer.map(drop).map_err(|error| self.failed(&error, what))
+    }
+
+    /// The first column, named `answer`, of the only row.
+    async fn ask(&mut self, sql: String, what: &str) -> Result<Option<u64>, SessionError> {
+        match last_row(&mut self.connection, sql).await {
+            Ok(row) => Ok(number(&row, "answer")),
+            Err(error) => Err(self.failed(&error, what)),
+        }
+    }
+
+    /// Which connection has a lock.
+    async fn owner(&mut self, lock: &str) -> Result<Option<u64>, SessionError> {
+        let sql = format!("SELECT IS_USED_LOCK({}) AS answer", literal(lock));
+        self.ask(sql, "ask for a lock on").await
+    }
+
+    /// Through a proxy that hands out its own connections to whoever asks, a lock belongs to nobody. From a
+    /// second connection, while that has a transaction open, ours must be the one that has the lock, the lock
+    /// must not be had twice, and we must still be who we were.
+    async fn prove(&mut self) -> Result<(), SessionError> {
+        let mut probe = self.place.connect().await?;
+        let lock = literal(&self.lock);
+        let sql = format!(
+            "START TRANSACTION;
+            SELECT CAST(CONNECTION_ID() AS UNSIGNED) AS id, IS_USED_LOCK({lock}) AS owner, GET_LOCK({lock}, 0) AS got"
+        );
+        let row = last_row(&mut probe, sql).await;
+        let row = row.map_err(|error| self.failed(&error, "try the lock of"))?;
+        let (other, owner, got) = (number(&row, "id"), number(&row, "owner"), number(&row, "got"));
+        let ours = self
+            .ask(
+                "SELECT CAST(CONNECTION_ID() AS UNSIGNED) AS answer".to_owned(),
+                "ask",
+            )
+            .await?;
+        if got == Some(1) {
+            let _ = sqlx::raw_sql(AssertSqlSafe(format!("DO RELEASE_LOCK({lock})")))
+                .execute(&mut probe)
+                .await;
+        }
+        let _ = probe.close().await;
+        let us = Some(self.facts.id);
+        if ours == us && owner == us && got == Some(0) && other.is_some() && other != us {
+            return Ok(());
+        }
+        let message = format!(
+            "the connection to {} goes through a proxy that shares connections (ProxySQL, RDS Proxy), where a \
+             lock excludes nobody",
+            self.place.name
+        );
+        Err(Error::new(ErrorKind::Config, message)
+            .with_remedy("set MIGRATE_DATABASE_URL to a direct connection")
+            .into())
+    }
+
+    /// Ends the connections that have these locks, and waits until they are gone: a statement that is being
+    /// undone still holds what it has locked.
+    async fn end_owners(&mut self, locks: &[String]) -> Result<u32, SessionError> {
+        let mut owners = Vec::new();
+        for lock in locks {
+            if let Some(id) = self.owner(lock).await?.filter(|id| *id != self.facts.id) {
+                self.kill(id).await?;
+                owners.push((lock, id));
+            }
+        }
+        let deadline = Instant::now() + GONE_WITHIN;
+        for (lock, id) in &owners {
+            // Somebody who was waiting may have the lock by now: that is not whom we ended.
+            while self.owner(lock).await? == Some(*id) {
+                if Instant::now() >= deadline {
+                    return Err(self.still_there(*id));
+                }
+                sleep(LOOK_EVERY).await;
+            }
+        }
+        Ok(u32::try_from(owners.len()).unwrap_or(u32::MAX))
+    }
+
+    fn still_there(&self, id: u64) -> SessionError {
+        let message = format!(
+            "connection {id} of another run on {} was ended and is still undoing its statement after {} s",
+            self.place.name,
+            GONE_WITHIN.as_secs()
+        );
+        Error::new(ErrorKind::LockTimeout, message)
+            .with_remedy("wait until it is gone from SHOW PROCESSLIST, then start again")
+            .into()
+    }
+
+    async fn kill(&mut self, id: u64) -> Result<(), SessionError> {
+        let answer = sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}")))
+            .execute(&mut self.connection)
+            .await;
+        match answer {
+            // It was gone before.
+            Err(error) if error::number(&error) == Some(1094) => Ok(()),
+            Err(error) if error::number(&error) == Some(1095) => {
+                let message = format!(
+                    "cannot end connection {id} on {}: {}",
+                    self.place.name,
+                    error::said(&error)
+                );
+                let remedy = "use the same database user for all runs, or grant it CONNECTION_ADMIN (before MySQL \
+                              8 and MariaDB 10.5: SUPER)";
+                Err(Error::new(ErrorKind::Denied, message).with_remedy(remedy).into())
+            }
+            Err(error) => Err(self.failed(&error, "end a connection on")),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// The locks that the sessions of these runs carry.
+    fn work_locks(runs: &[String]) -> Vec<String> {
+        runs.iter().flat_map(|run| names::work_locks(run)).collect()
+    }
+}
+
+impl Session for MySqlSession {
+    type Worker = MySqlWorker;
+
+    async fn connect(target: &Target, run: &Run) -> Result<Self, SessionError> {
+        let place = Place::find(target)?;
+        let mut connection = match target.create {
+            true => place.connect_or_create().await?,
+            false => place.connect().await?,
+        };
+        let facts = greet(&mut connection, SILENCE, &place.name).await?;
+        Ok(MySqlSession {
+            lock: names::lock(&facts.database),
+            sqlx_lock: names::sqlx_lock(&facts.database),
+            run: run.clone(),
+            held: false,
+            target: target.clone(),
+            place,
+            connection,
+            facts,
+        })
+    }
+
+    async fn look(&mut self, key: &Key, with_migrations: bool) -> Result<Seen, SessionError> {
+        let seen = ledger::look(&mut self.connection, key, with_migrations).await;
+        seen.map_err(|error| self.failed(&error, "read the ledger of"))
+    }
+
+    async fn try_lock(&mut self) -> Result<bool, SessionError> {
+        // A session may take a lock again and again, and would have to give it back as often.
+        if self.held {
+            return Ok(true);
+        }
+        let (lock, sqlx_lock) = (literal(&self.lock), literal(&self.sqlx_lock));
+        let sql = format!("SELECT IF(GET_LOCK({lock}, 0) = 1, GET_LOCK({sqlx_lock}, 0), 2) AS answer");
+        match self.ask(sql, "take the lock of").await? {
+            Some(1) => self.held = true,
+            Some(2) => {}
+            // sqlx-cli is at work, or the server did not want to: then the first goes back.
+            _ => {
+                self.execute(format!("DO RELEASE_LOCK({lock})"), "give back the lock of")
+                    .await?
+            }
+        }
+        Ok(self.held)
+    }
+
+    async fn fence(&mut self) -> Result<Ended, SessionError> {
+        self.prove().await?;
+        let created = ledger::create(&mut self.connection).await;
+        created.map_err(|error| self.failed(&error, "make the tables in"))?;
+        let running = ledger::running(&mut self.connection, &self.run).await;
+        let runs = running.map_err(|error| self.failed(&error, "read the ledger of"))?;
+        let sessions = self.end_owners(&Self::work_locks(&runs)).await?;
+        Ok(Ended {
+            sessions,
+            runs: if sessions > 0 { runs } else { Vec::new() },
+        })
+    }
+
+    async fn begin(&mut self, key: &Key) -> Result<(), SessionError> {
+        let begun = ledger::begin(&mut self.connection, &self.run, key).await;
+        begun.map_err(|error| self.failed(&error, "write the ledger of"))
+    }
+
+    async fn worker(&mut self) -> Result<MySqlWorker, SessionError> {
+        let worker = MySqlWorker::open(&self.place, &self.run, &self.target, &self.facts).await?;
+        // From here on the next holder can find the worker. Were we frozen before, and the lock somebody
+        // else's since, it is found out now, and before the worker has done anything.
+        let ids = format!("{} {}", self.facts.id, worker.id());
+        let noted = ledger::note_sessions(&mut self.connection, &self.run, &ids).await;
+        noted.map_err(|error| self.failed(&error, "write the ledger of"))?;
+        if !self.heartbeat().await? {
+            let message = format!("the lock of {} was lost before the work began", self.place.name);
+            return Err(Error::new(ErrorKind::LockLost, message)
+                .with_remedy("start again")
+                .into());
+        }
+        Ok(worker)
+    }
+
+    fn command_env(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    async fn heartbeat(&mut self) -> Result<bool, SessionError> {
+        let sql = format!(
+            "SELECT IS_USED_LOCK({}) <=> CONNECTION_ID() AS answer",
+            literal(&self.lock)
+        );
+        match timeout(ANSWER, last_row(&mut self.connection, sql)).await {
+            Err(_) => Ok(false),
+            Ok(Ok(row)) => Ok(number(&row, "answer") == Some(1)),
+            // The lock went with the connection.
+            Ok(Err(error)) if error::is_gone(&error) => Ok(false),
+            Ok(Err(error)) => Err(self.failed(&error, "ask for the lock of")),
+        }
+    }
+
+    async fn cancel(&mut self, handle: &Reins) -> Result<(), SessionError> {
+        handle.pull();
+        // A statement that was about to be sent is not there yet to be killed: until the worker has noticed,
+        // it is killed again.
+        let deadline = Instant::now() + CANCEL_WITHIN;
+        loop {
+            let sql = format!("KILL QUERY {}", handle.id());
+            match sqlx::raw_sql(AssertSqlSafe(sql))
+                .execute(&mut self.connection)
+                .await
+            {
+                Err(error) if error::number(&error) == Some(1094) => return Ok(()),
+                Err(error) => return Err(self.failed(&error, "cancel a statement on")),
+                Ok(_) => {}
+            }
+            sleep(LOOK_EVERY).await;
+            if !handle.is_running() || Instant::now() >= deadline {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn finish(&mut self, ending: Ending<'_>) -> Result<(), SessionError> {
+        let finished = ledger::finish(&mut self.connection, &self.run, ending).await;
+        finished.map_err(|error| self.failed(&error, "write the ledger of"))
+    }
+
+    async fn close(mut self) {
+        // A server that does not answer shall not keep us: the lock ends with the connection.
+        let _ = timeout(Duration::from_secs(2), async {
+            if self.held {
+                let sql = format!(
+                    "DO RELEASE_LOCK({}), RELEASE_LOCK({})",
+                    literal(&self.sqlx_lock),
+                    literal(&self.lock)
+                );
+                let _ = self.execute(sql, "give back the lock of").await;
+            }
+            let _ = self.connection.close().await;
+        })
+        .await;
+    }
+
+    async fn end_holder(&mut self) -> Result<Ended, SessionError> {
+        let held = self.owner(&self.lock.clone()).await?.is_some();
+        let running = ledger::running(&mut self.connection, &self.run).await;
+        let runs = running.map_err(|error| self.failed(&error, "read the ledger of"))?;
+        // The worker first: without its lock the holder's end would be somebody else's beginning.
+        let mut locks = Self::work_locks(&runs);
+        locks.push(self.lock.clone());
+        let sessions = self.end_owners(&locks).await?;
+        let runs = if held || sessions > 0 { runs } else { Vec::new() };
+        Ok(Ended { sessions, runs })
+    }
+
+    async fn releases(&mut self, limit: u32) -> Result<Vec<Release>, SessionError> {
+        let releases = ledger::releases(&mut self.connection, limit).await;
+        releases.map_err(|error| self.failed(&error, "read the ledger of"))
+    }
+}

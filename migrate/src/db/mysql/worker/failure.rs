@@ -1,0 +1,184 @@
+//! What a failure means: for the records, and for whoever reads about it.
+
+use super::record::{Mark, Standing};
+use super::steps::Steps;
+use super::*;
+use crate::sql::SplitError;
+
+impl MySqlWorker {
+    /// Cleans up after a statement that failed, records what can be said about it, and says it.
+    pub(super) async fn fail(&mut self, steps: &mut Steps<'_>, error: sqlx::Error) -> ApplyError {
+        if error::is_gone(&error) && !self.reins.is_pulled() {
+            // The records say what they said when the statement began, and that is what is known.
+            return ApplyError::Cancelled(error::said(&error));
+        }
+        let text = steps
+            .statements
+            .get(steps.at)
+            .map_or("", |statement| statement.text.as_str());
+        // Otherwise an error means that nothing of it was done.
+        let in_part = match Nature::of(text) {
+            Nature::Alone => !is_atomic(text),
+            Nature::Data => steps.loose,
+            _ => false,
+        };
+        let unsure = steps.in_doubt && in_part && !matches!(error, sqlx::Error::WorkerCrashed);
+        let verdict = self.judge(steps, &error, unsure);
+        let _ = self.own_again("ROLLBACK; UNLOCK TABLES".to_owned()).await;
+        let nothing_done = !unsure
+            && steps.statements[..steps.done]
+                .iter()
+                .all(|statement| Nature::of(&statement.text) == Nature::Setting);
+        if nothing_done {
+            if steps.recorded {
+                let _ = self.forget(steps.migration.version).await;
+            }
+        } else {
+            let error = match &verdict {
+                ApplyError::Failed(error) => Some(error.to_string()),
+                _ => None,
+            };
+            let mark = Mark {
+                error: error.as_deref(),
+                ..steps.mark(steps.done, unsure)
+            };
+            let _ = self.own_again(self.whole_mark(&mark)).await;
+        }
+        verdict
+    }
+
+    fn judge(&self, steps: &Steps<'_>, error: &sqlx::Error, unsure: bool) -> ApplyError {
+        let said = error::said(error);
+        if self.reins.is_pulled() {
+            return ApplyError::Cancelled(said);
+        }
+        if self.timed_out || error::is_timeout(error) {
+            let limit = self.statement_timeout.as_secs_f64();
+            let said = format!("it took longer than statement_timeout, which is {limit} s");
+            return ApplyError::Failed(failed(steps, &said, unsure));
+        }
+        if error::is_locked(error) && !unsure {
+            return ApplyError::Locked(said);
+        }
+        if error::is_interrupted(error) {
+            return ApplyError::Cancelled(said);
+        }
+        ApplyError::Failed(failed(steps, &said, unsure))
+    }
+
+    /// A failure of ours, rather than of the file.
+    pub(super) fn judge_own(&self, error: sqlx::Error, migration: &Migration) -> ApplyError {
+        if error::is_gone(&error) || error::is_interrupted(&error) {
+            return ApplyError::Cancelled(error::said(&error));
+        }
+        let said = error::said(&error);
+        let message = format!(
+            "cannot apply {}: cannot read how far it got: {said}",
+            migration.file
+        );
+        ApplyError::Failed(Error::new(ErrorKind::Failed, message))
+    }
+}
+
+fn failed(steps: &Steps<'_>, said: &str, unsure: bool) -> Error {
+    let file = &steps.migration.file;
+    let number = steps.at + 1;
+    let what = if steps.at < steps.statements.len() {
+        statement(steps.statements, steps.at)
+    } else {
+        "its record".to_owned()
+    };
+    let head = format!("cannot apply {file}: {what} failed: {said}");
+    let applied = first(steps.done);
+    if unsure {
+        let before = applied.map_or_else(String::new, |applied| format!("{applied} applied, and "));
+        let message =
+            format!("{head}; {before}this one may be in part, because it has no transaction around it");
+        let remedy = format!(
+            "look what it has done; then fix statement {number} in {file} and run `runmate migrate repair`, or, if \
+             it is done, `runmate migrate repair --applied`"
+        );
+        return Error::new(ErrorKind::Failed, message).with_remedy(remedy);
+    }
+    match applied {
+        None => Error::new(
+            ErrorKind::Failed,
+            format!("{head}; nothing of the file is applied"),
+        )
+        .with_remedy(format!("fix statement {number} in {file} and start again")),
+        Some(applied) => {
+            let message = format!(
+                "{head}; MySQL commits DDL implicitly: {applied} applied, this one and those after it are not"
+            );
+            let remedy = format!("fix statement {number} in {file} and run `runmate migrate repair`");
+            Error::new(ErrorKind::Failed, message).with_remedy(remedy)
+        }
+    }
+}
+
+pub(super) fn not_sql(migration: &Migration, error: &SplitError) -> Error {
+    let (file, line) = (&migration.file, error.line);
+    let message = format!(
+        "cannot apply {file}: line {line}: {}; nothing was executed",
+        error.message
+    );
+    Error::new(ErrorKind::Failed, message).with_remedy(format!("fix {file} and start again"))
+}
+
+/// How many statements are done, if the file can be taken up at all.
+pub(super) fn taken_up(
+    migration: &Migration,
+    statements: &[Statement],
+    standing: &Standing,
+    mode: Mode,
+) -> Result<usize, Error> {
+    let file = &migration.file;
+    let dirty =
+        |message: String, remedy: String| Err(Error::new(ErrorKind::Dirty, message).with_remedy(remedy));
+    let progress = match (&standing.progress, standing.success) {
+        (None, None) => return Ok(0),
+        (_, Some(true)) => {
+            let message = format!("cannot apply {file}: somebody else has applied it in the meantime");
+            return Err(Error::new(ErrorKind::Failed, message).with_remedy("start again"));
+        }
+        (None, Some(false)) if mode == (Mode::Repair { applied: true }) => return Ok(0),
+        (None, Some(false)) => {
+            return dirty(
+                format!(
+                    "cannot apply {file}: another tool began it and did not finish, nor record how far it got"
+                ),
+                format!(
+                    "look what is done of it. All: `runmate migrate repair --applied`. Else undo it by hand, delete \
+                     the row with version {} from _sqlx_migrations, and start again",
+                    migration.version
+                ),
+            );
+        }
+        (Some(progress), _) => progress,
+    };
+    let done = progress.done as usize;
+    match statements.get(..done) {
+        Some(prefix) if prefix_hash(prefix) == progress.prefix => {}
+        _ => {
+            return dirty(
+                format!(
+                    "cannot go on with {file}: its first {done} statements are applied, and are not what they were"
+                ),
+                format!("restore the first {done} statements of {file}; change only what comes after them"),
+            );
+        }
+    }
+    if mode == Mode::Run && (progress.in_doubt || progress.error.is_some()) {
+        let what = statement(statements, done);
+        let why = match &progress.error {
+            Some(_) => "failed",
+            None => "was begun and may or may not be applied",
+        };
+        return dirty(
+            format!("cannot go on with {file} by itself: {what} {why}"),
+            "run `runmate migrate repair` (or, if that statement is applied, `runmate migrate repair --applied`)"
+                .to_owned(),
+        );
+    }
+    Ok(done)
+}

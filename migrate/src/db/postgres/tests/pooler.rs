@@ -1,0 +1,115 @@
+use super::*;
+
+const LEFT: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' \
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+async fn through(pooler: &Server, database: &Database) -> Result<crate::db::Ended, SessionError> {
+    let mut target = database.target();
+    target.url = pooler.url(&database.name);
+    let mut session = PgSession::connect(&target, &a_run("r1")).await.expect("connects");
+    assert!(session.try_lock().await.expect("asks"));
+    let result = session.fence().await;
+    session.close().await;
+    result
+}
+
+fn assert_refused(result: Result<crate::db::Ended, SessionError>) {
+    let error = final_error(result);
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(
+        error.to_string().contains("pooler in transaction mode"),
+        "{error}"
+    );
+    assert!(
+        error
+            .remedy()
+            .is_some_and(|remedy| remedy.contains("direct connection"))
+    );
+}
+
+#[tokio::test]
+async fn transaction_mode_is_refused_and_keeps_no_lock() {
+    let database = Database::new().await;
+    let mut client = database.client().await;
+    for more in [
+        "",
+        "default_pool_size = 1",
+        "server_round_robin = 1\nmin_pool_size = 5",
+        "server_reset_query_always = 1",
+    ] {
+        let pooler = Server::shared().pgbouncer("transaction", more);
+        assert_refused(through(&pooler, &database).await);
+        // Who follows the remedy does not have to wait for the pooler's connection to end.
+        assert_eq!(value::<i64>(&mut client, LEFT).await, 0, "{more}");
+    }
+}
+
+#[tokio::test]
+async fn statement_mode_is_refused() {
+    let database = Database::new().await;
+    let pooler = Server::shared().pgbouncer("statement", "");
+    assert_refused(through(&pooler, &database).await);
+}
+
+#[tokio::test]
+async fn transaction_mode_is_refused_while_others_use_it() {
+    let database = Database::new().await;
+    let pooler = Server::shared().pgbouncer("transaction", "default_pool_size = 3");
+    let mut busy = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let mut other = connect(&pooler.url(&database.name)).await;
+        busy.spawn(async move {
+            loop {
+                run_sql(&mut other, "SELECT pg_sleep(random() * 0.002)").await;
+            }
+        });
+    }
+    for _ in 0..20 {
+        assert_refused(through(&pooler, &database).await);
+    }
+    busy.shutdown().await;
+    let mut client = database.client().await;
+    assert_eq!(value::<i64>(&mut client, LEFT).await, 0);
+}
+
+#[tokio::test]
+async fn session_mode_is_as_good_as_direct() {
+    let database = Database::new().await;
+    let pooler = Server::shared().pgbouncer("session", "");
+    let mut target = database.target();
+    target.url = pooler.url(&database.name);
+    let mut session = PgSession::connect(&target, &a_run("r1")).await.expect("connects");
+    assert!(session.try_lock().await.expect("asks"));
+    session.fence().await.expect("a fence");
+    let mut worker = session.worker().await.expect("a worker");
+    let (result, _) = apply(
+        &mut worker,
+        &migration("1_a.sql", "CREATE TABLE a (b int)"),
+        Mode::Run,
+    )
+    .await;
+    result.expect("applies");
+    assert!(session.heartbeat().await.expect("asks"));
+    worker.close().await;
+    session.close().await;
+    let mut client = database.client().await;
+    until(&mut client, &LEFT.replace("count(*)", "count(*) = 0")).await;
+}
+
+#[tokio::test]
+async fn a_pooler_in_trouble_is_waited_for_and_its_refusals_are_explained() {
+    let database = Database::new().await;
+    let pooler = Server::shared().pgbouncer("session", "");
+    let mut target = database.target();
+    // PgBouncer knows nothing of a parameter of that name.
+    target.url = format!("{}?options=-c%20geqo%3Doff", pooler.url(&database.name));
+    let error = final_error(PgSession::connect(&target, &a_run("r1")).await.map(drop));
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("options"), "{error}");
+    target.url = pooler.url("missing");
+    let result = PgSession::connect(&target, &a_run("r1")).await.map(drop);
+    assert!(
+        matches!(&result, Err(SessionError::Final(error)) if error.kind() == ErrorKind::Config),
+        "{result:?}"
+    );
+}
