@@ -9,6 +9,7 @@ mod programs;
 mod commands;
 mod compatible;
 mod fleet;
+mod frameworks;
 mod in_run;
 mod lab;
 mod mariadb;
