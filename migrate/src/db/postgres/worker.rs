@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Either, Row};
 
 use super::report::{self, Place};
 use super::{connect, errors, text};
-use crate::db::{ApplyError, Mode, SessionError, Worker};
+use crate::db::{ApplyError, Mode, SessionError, Worker, not_recorded};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -359,6 +359,17 @@ impl Worker for PgWorker {
         let took = started.elapsed();
         self.note_invalid_indexes(report).await;
         Ok(took)
+    }
+
+    async fn mark_applied(&mut self, migration: &Migration) -> Result<(), ApplyError> {
+        let sql = format!(
+            "UPDATE {} SET success = true, checksum = {}, installed_on = now() WHERE version = {}",
+            self.migrations,
+            text::bytes(&migration.checksum),
+            migration.version,
+        );
+        let (_, result) = execute(&mut self.connection, &sql).await;
+        result.map_err(|error| not_recorded(migration, &error))
     }
 
     async fn close(self) {

@@ -12,7 +12,7 @@ use super::ledger;
 use super::place::Place;
 use super::script::{self, Nature};
 use crate::db::words::{first, nanos, statement};
-use crate::db::{ApplyError, Mode, Worker};
+use crate::db::{ApplyError, Mode, Worker, not_recorded};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -199,6 +199,18 @@ impl Worker for SqliteWorker {
         } else {
             self.whole(migration).await
         }
+    }
+
+    async fn mark_applied(&mut self, migration: &Migration) -> Result<(), ApplyError> {
+        let recorded =
+            sqlx::query("UPDATE _sqlx_migrations SET success = TRUE, checksum = ?2 WHERE version = ?1")
+                .bind(migration.version)
+                .bind(&migration.checksum)
+                .execute(&mut self.connection)
+                .await;
+        recorded
+            .map(drop)
+            .map_err(|error| not_recorded(migration, &error))
     }
 
     async fn close(self) {
