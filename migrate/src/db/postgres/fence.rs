@@ -12,9 +12,11 @@ use super::{LOCK, connect, errors, text};
 use crate::db::{Ended, SessionError};
 use crate::error::{Error, ErrorKind};
 
-/// How often the two connections are compared. A pooler that has only two connections to the server and
-/// always hands out a random one is overlooked in a round with a chance of one in four.
-const ROUNDS: u32 = 10;
+/// How often the two connections are compared, and how often this session is asked in a row each time. A pooler
+/// that hands out the connection used last gives the second one ours; one that takes turns gives us another when
+/// we ask twice, and no count suits all lengths of its turn. One that has only two connections to the server and
+/// hands them out at random, as it looks under traffic, is overlooked in all rounds once in ten million times.
+const ROUNDS: [u32; 8] = [2, 1, 3, 1, 2, 3, 1, 3];
 
 /// How long leftovers may take to go.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
@@ -54,15 +56,17 @@ impl PgSession {
         if !seen.pooled() && !refused {
             return Ok(());
         }
-        self.give_back(&seen.here).await;
+        let given_back = self.give_back(&seen.here).await;
         self.locked = None;
         let message = format!(
             "cannot lock {name}: the connection goes through a pooler in transaction mode (PgBouncer, RDS Proxy), \
              so that a lock would not be exclusive"
         );
-        Err(Error::new(ErrorKind::Config, message)
-            .with_remedy("set MIGRATE_DATABASE_URL to a direct connection")
-            .into())
+        let mut remedy = "set MIGRATE_DATABASE_URL to a direct connection".to_owned();
+        if !given_back {
+            remedy.push_str("; then `runmate migrate unlock`, because the pooler has kept the lock");
+        }
+        Err(Error::new(ErrorKind::Config, message).with_remedy(remedy).into())
     }
 
     /// The sightings, and whether the second connection was refused a transaction.
@@ -72,7 +76,7 @@ impl PgSession {
         let mut seen = Sightings::default();
         seen.here.extend(self.locked);
         let second = format!("BEGIN; SELECT pg_backend_pid(), pg_try_advisory_xact_lock({LOCK})");
-        for _ in 0..ROUNDS {
+        for in_a_row in ROUNDS {
             let rows = match connect::ask(other, &second).await {
                 Ok(rows) => rows,
                 // A pooler in statement mode.
@@ -90,8 +94,10 @@ impl PgSession {
             connect::ask(other, "COMMIT")
                 .await
                 .map_err(|error| errors::asking(&error, doing, &name))?;
-            if !seen.pooled() {
-                self.sight(&mut seen).await?;
+            for _ in 0..in_a_row {
+                if !seen.pooled() {
+                    self.sight(&mut seen).await?;
+                }
             }
             if seen.pooled() {
                 break;
@@ -113,34 +119,28 @@ impl PgSession {
         Ok(())
     }
 
-    /// A pooler's connection would keep the lock, and who follows the remedy would wait for it. So we ask
-    /// until we come to that connection again; failing that it is ended, if nobody is using it.
-    async fn give_back(&mut self, suspects: &BTreeSet<i32>) {
-        let Some(locked) = self.locked else { return };
+    /// A pooler's connection would keep the lock, and who follows the remedy would wait for it. So we ask until we
+    /// come to that connection again; false if we never do. It is not ended: it may be at work for somebody.
+    async fn give_back(&mut self, suspects: &BTreeSet<i32>) -> bool {
         let pids: Vec<String> = suspects.iter().map(i32::to_string).collect();
         let held = format!("pid IN ({}) AND {}", pids.join(", "), in_pg_locks(LOCK));
         let unlock = format!(
             "SELECT pg_advisory_unlock({LOCK}), pg_advisory_unlock({}) FROM pg_locks \
              WHERE pid = pg_backend_pid() AND {held}; \
-             SELECT count(*) = 0, false FROM pg_locks WHERE {held}",
+             SELECT count(*) = 0 FROM pg_locks WHERE {held}",
             self.sqlx_lock
         );
         let until = Instant::now() + GIVE_BACK;
         while Instant::now() < until {
             let Ok(row) = self.ask_one(&unlock, "cannot give the lock back").await else {
-                return;
+                return false;
             };
             if row.try_get(0).unwrap_or(false) {
-                return;
+                return true;
             }
-            sleep(POLL).await;
+            sleep(Duration::from_millis(1)).await;
         }
-        let end = format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {locked} AND state = 'idle' \
-             AND pid IN (SELECT pid FROM pg_locks WHERE {held})"
-        );
-        // What is left is said anyway: the connection is a pooler's.
-        let _ = self.ask(&end, "cannot give the lock back").await;
+        false
     }
 
     /// Ends what runs before us left behind: they may still be at work, and their lock is gone.

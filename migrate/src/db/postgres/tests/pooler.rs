@@ -31,16 +31,31 @@ fn assert_refused(result: Result<crate::db::Ended, SessionError>) {
 async fn transaction_mode_is_refused_and_keeps_no_lock() {
     let database = Database::new().await;
     let mut client = database.client().await;
-    for more in [
-        "",
-        "default_pool_size = 1",
-        "server_round_robin = 1\nmin_pool_size = 5",
-        "server_reset_query_always = 1",
+    // PgBouncer hands out the connection used last, or takes turns with those that it has.
+    for (more, connections) in [
+        ("", 0),
+        ("", 3),
+        ("default_pool_size = 1", 0),
+        ("server_reset_query_always = 1", 0),
+        ("server_round_robin = 1", 0),
+        ("server_round_robin = 1", 2),
+        ("server_round_robin = 1", 3),
+        ("server_round_robin = 1", 4),
+        ("server_round_robin = 1", 7),
     ] {
         let pooler = Server::shared().pgbouncer("transaction", more);
+        let mut others = Vec::new();
+        for _ in 0..connections {
+            let mut other = connect(&pooler.url(&database.name)).await;
+            run_sql(&mut other, "BEGIN").await;
+            others.push(other);
+        }
+        for other in &mut others {
+            run_sql(other, "COMMIT").await;
+        }
         assert_refused(through(&pooler, &database).await);
         // Who follows the remedy does not have to wait for the pooler's connection to end.
-        assert_eq!(value::<i64>(&mut client, LEFT).await, 0, "{more}");
+        assert_eq!(value::<i64>(&mut client, LEFT).await, 0, "{more} {connections}");
     }
 }
 
