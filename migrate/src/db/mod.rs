@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::dir::Migration;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Holder};
 use crate::url::Target;
 
@@ -238,6 +238,18 @@ pub(crate) trait Worker: Send {
         report: &mut (dyn FnMut(Event) + Send),
     ) -> impl Future<Output = Result<Duration, ApplyError>> + Send;
 
+    /// Records a migration that another program left half done as applied, without executing anything: a
+    /// person has looked and says that it is.
+    fn mark_applied(&mut self, migration: &Migration) -> impl Future<Output = Result<(), ApplyError>> + Send;
+
     /// Says goodbye.
     fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+/// That a migration could not be recorded.
+fn not_recorded(migration: &Migration, error: &sqlx::Error) -> ApplyError {
+    let message = format!("cannot record {} as applied: {error}", migration.file);
+    ApplyError::Failed(
+        Error::new(ErrorKind::Failed, message).with_remedy("nothing was changed; try it again"),
+    )
 }

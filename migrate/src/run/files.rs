@@ -119,7 +119,15 @@ async fn all<W: Worker>(
             file: migration.file.clone(),
             done: step.done,
         });
-        let took = one(job, &mut worker, migration, &mut report, &mut stopped).await?;
+        let took = if step.record_only {
+            let message = format!("{} is taken as applied", migration.file);
+            report(Event::Note { message });
+            let recorded = worker.mark_applied(migration).await;
+            recorded.map_err(|error| not_applied(migration, error))?;
+            Duration::ZERO
+        } else {
+            one(job, &mut worker, migration, &mut report, &mut stopped).await?
+        };
         report(Event::Applied {
             version: migration.version,
             file: migration.file.clone(),
@@ -144,9 +152,8 @@ async fn one<W: Worker>(
     loop {
         let cause = match worker.apply(migration, job.mode, report).await {
             Ok(took) => return Ok(took),
-            Err(ApplyError::Failed(error)) => return Err(error),
-            Err(ApplyError::Cancelled(cause)) => return Err(cancelled(migration, &cause)),
             Err(ApplyError::Locked(cause)) => cause,
+            Err(error) => return Err(not_applied(migration, error)),
         };
         let after = wait::jittered(pause);
         if Instant::now() + after > deadline {
@@ -176,11 +183,20 @@ async fn one<W: Worker>(
     }
 }
 
-/// Somebody else ended the statement or its session: an operator, a failover, or another run.
-fn cancelled(migration: &Migration, cause: &str) -> Error {
-    Error::new(
-        ErrorKind::Failed,
-        format!("migration {} was ended from outside: {cause}", migration.file),
-    )
-    .with_remedy("find out who cancelled the statement or closed the connection; the next start tries again")
+fn not_applied(migration: &Migration, error: ApplyError) -> Error {
+    match error {
+        ApplyError::Failed(error) => error,
+        ApplyError::Locked(cause) => Error::new(
+            ErrorKind::LockTimeout,
+            format!("migration {} could not get a lock: {cause}", migration.file),
+        ),
+        // An operator, a failover, or another run.
+        ApplyError::Cancelled(cause) => Error::new(
+            ErrorKind::Failed,
+            format!("migration {} was ended from outside: {cause}", migration.file),
+        )
+        .with_remedy(
+            "find out who cancelled the statement or closed the connection; the next start tries again",
+        ),
+    }
 }

@@ -83,7 +83,7 @@ enum Turn<S> {
     /// Nothing to do: it has been done.
     Skip(S),
     /// The lock is ours, nobody is left over, and this is what there is.
-    Held(S, Seen),
+    Held(S, Box<Seen>),
 }
 
 impl Runner<'_> {
@@ -95,7 +95,7 @@ impl Runner<'_> {
                 farewell(session).await;
                 Ok(Outcome::skipped(&self.job.key, &self.run))
             }
-            Turn::Held(session, seen) => self.hold(session, seen, started).await,
+            Turn::Held(session, seen) => self.hold(session, &seen, started).await,
         }
     }
 
@@ -187,20 +187,20 @@ impl Runner<'_> {
             let Ended { sessions, runs } = ended;
             (self.report)(Event::LeftoversEnded { sessions, runs });
         }
-        Ok(Turn::Held(session, seen))
+        Ok(Turn::Held(session, Box::new(seen)))
     }
 
     /// With the lock: the work, and what the ledger says about it.
     async fn hold<S: Session>(
         mut self,
         mut session: S,
-        seen: Seen,
+        seen: &Seen,
         started: Instant,
     ) -> Result<Outcome, Error> {
         let begun = self.unless_stopped(session.begin(&self.job.key)).await;
         let result = match begun {
             Ok(()) => match &self.job.work {
-                Work::Files(files) => self.files(&mut session, files, &seen).await,
+                Work::Files(files) => self.files(&mut session, files, seen).await,
                 Work::Command(command) => self.command(&mut session, command).await.map(|()| Vec::new()),
             },
             Err(error) => Err(decide::lost(error)),

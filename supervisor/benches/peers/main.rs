@@ -8,6 +8,7 @@ mod crash;
 mod life;
 mod logs;
 mod memory;
+mod migrations;
 mod orphans;
 mod os;
 mod peers;
@@ -17,6 +18,9 @@ mod size;
 mod stage;
 mod stats;
 
+// What the tests use, too.
+#[path = "../../tests/support/programs.rs"]
+mod programs;
 // What the tests of secrets use, too.
 #[path = "../../../secrets/tests/support/client.rs"]
 mod client;
@@ -33,7 +37,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// A scenario: its name on the command line, and what measures it.
 type Scenario = (&'static str, fn() -> Result<Section>);
 
-const SCENARIOS: [Scenario; 7] = [
+const SCENARIOS: [Scenario; 8] = [
     ("size", size::run),
     ("memory", memory::run),
     ("life", life::run),
@@ -41,6 +45,7 @@ const SCENARIOS: [Scenario; 7] = [
     ("orphans", orphans::run),
     ("logs", logs::run),
     ("secrets", secrets::run),
+    ("migrations", migrations::run),
 ];
 
 fn main() -> ExitCode {

@@ -6,7 +6,7 @@ use crate::lab::{Ended, Lab, Server, psql, wait_until};
 const STARTS: usize = 16;
 
 /// How often.
-fn rounds() -> usize {
+pub fn rounds() -> usize {
     let rounds = std::env::var("MIGRATE_ROUNDS")
         .ok()
         .and_then(|rounds| rounds.parse().ok());

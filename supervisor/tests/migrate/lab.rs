@@ -23,6 +23,11 @@ impl Server {
         Server(Postgres::start(USER, PASSWORD))
     }
 
+    /// One that listens on other addresses too.
+    pub fn start_on(addresses: &[&str]) -> Server {
+        Server(Postgres::start_on(USER, PASSWORD, addresses))
+    }
+
     /// The URL of a database; `postgres` is there from the beginning.
     pub fn url(&self, database: &str) -> String {
         format!(
@@ -129,11 +134,27 @@ impl Lab {
     }
 
     pub fn start_with(&self, url: &str, args: &[&str], more: impl FnOnce(&mut Command)) -> Running {
+        self.start_command(Command::new(env!("CARGO_BIN_EXE_runmate")), url, args, more)
+    }
+
+    /// Starts it inside another program, such as `ip netns exec NAME`, which has to become it.
+    pub fn start_in(&self, around: &[&str], url: &str, args: &[&str]) -> Running {
+        let mut command = Command::new(find_program(around[0]));
+        command.args(&around[1..]).arg(env!("CARGO_BIN_EXE_runmate"));
+        self.start_command(command, url, args, |_| {})
+    }
+
+    fn start_command(
+        &self,
+        mut command: Command,
+        url: &str,
+        args: &[&str],
+        more: impl FnOnce(&mut Command),
+    ) -> Running {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let out = self.path(&format!("out.{number}"));
         let file = std::fs::File::create(&out).expect("a file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runmate"));
         command.arg("migrate").args(args).current_dir(self.dir.path());
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.env("DATABASE_URL", url).env("LAB", self.dir.path());

@@ -12,6 +12,7 @@ mod fleet;
 mod frameworks;
 mod in_run;
 mod lab;
+mod mariadb;
 mod refused;
 mod stop;
 mod takeover;

@@ -1,5 +1,6 @@
 //! The one who migrates dies, freezes or is cut off.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::lab::{Lab, Server, is_alive, psql, wait_until};
@@ -119,7 +120,7 @@ fn a_killed_ones_command_dies_with_all_it_started_before_the_next_begins() {
     let family = pids(&lab);
     assert_eq!(family.len(), 3);
     assert!(family.iter().all(|pid| is_alive(*pid)));
-    let next = "for pid in $(cat pids); do kill -0 $pid 2>/dev/null && echo $pid lives; done; true";
+    let next = "for pid in $(cat pids); do kill -0 $pid 2>/dev/null && echo $pid >> alive; done; true";
     let next = lab.start(&url, &["--", "/bin/sh", "-c", next]);
     next.wait_for("waiting for the lock");
     first.signal(libc::SIGKILL);
@@ -127,7 +128,7 @@ fn a_killed_ones_command_dies_with_all_it_started_before_the_next_begins() {
     let next = next.end();
     assert!(killed.elapsed() < SOON, "{:?}", killed.elapsed());
     assert_eq!(next.code, Some(0), "{}", next.said);
-    assert!(!next.said.contains("lives"), "{}", next.said);
+    assert_eq!(lab.read("alive"), "");
     assert!(family.iter().all(|pid| !is_alive(*pid)));
 }
 
@@ -166,4 +167,87 @@ fn a_frozen_ones_command_is_ended_by_its_guard() {
     let first = first.end();
     assert_eq!(first.code, Some(1), "{}", first.said);
     assert!(first.said.contains("no sign of life"), "{}", first.said);
+}
+
+/// A network namespace with one cable to this one.
+struct Island {
+    name: String,
+    /// Our end of the cable.
+    cable: String,
+    /// The address of our end.
+    address: String,
+}
+
+impl Island {
+    fn new() -> Island {
+        let id = std::process::id();
+        let island = Island {
+            name: format!("runmate-{id}"),
+            cable: format!("rm{id}"),
+            address: "10.213.77.1".to_owned(),
+        };
+        let (name, cable) = (&island.name, &island.cable);
+        for words in [
+            format!("netns add {name}"),
+            format!("link add {cable} type veth peer name far netns {name}"),
+            format!("addr add {}/30 dev {cable}", island.address),
+            format!("link set {cable} up"),
+            format!("-n {name} addr add 10.213.77.2/30 dev far"),
+            format!("-n {name} link set far up"),
+        ] {
+            island.ip(&words);
+        }
+        island
+    }
+
+    fn ip(&self, words: &str) {
+        let output = Command::new("ip")
+            .args(words.split(' '))
+            .output()
+            .expect("ip(8) starts (as root)");
+        assert!(
+            output.status.success(),
+            "ip {words}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    fn cut(&self) {
+        self.ip(&format!("link set {} down", self.cable));
+    }
+}
+
+impl Drop for Island {
+    fn drop(&mut self) {
+        // The cable goes with it.
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
+    }
+}
+
+#[test]
+fn one_that_is_cut_off_stops_and_the_server_lets_the_next_in() {
+    let (lab, island) = (Lab::new(), Island::new());
+    let server = Server::start_on(&["127.0.0.1", &island.address]);
+    let url = server.database("cut");
+    psql(&url, "CREATE TABLE go_on (id int)");
+    lab.write("migrations/1_sleeper.sql", SLEEPER);
+    let far = url.replace("127.0.0.1", &island.address);
+    let first = lab.start_in(&["ip", "netns", "exec", &island.name], &far, &[]);
+    wait_until("the statement", || (sleeping(&url) == "1").then_some(()));
+    let next = lab.start(&url, &[]);
+    next.wait_for("waiting for the lock");
+    psql(&url, "INSERT INTO go_on VALUES (1)");
+    island.cut();
+    let cut = Instant::now();
+    let first = first.end();
+    assert_eq!(first.code, Some(76), "{}", first.said);
+    let stopped = cut.elapsed();
+    assert!(stopped < Duration::from_secs(10), "{stopped:?}");
+    // The lock is given up by the server, and later than the first has stopped: never two at once.
+    next.wait_for("has the lock");
+    assert!(cut.elapsed() > stopped);
+    assert!(cut.elapsed() < Duration::from_secs(40), "{:?}", cut.elapsed());
+    let next = next.end();
+    assert_eq!(next.code, Some(0), "{}", next.said);
+    assert_eq!(sleeping(&url), "0");
 }

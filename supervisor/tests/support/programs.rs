@@ -2,7 +2,7 @@
 
 #![allow(dead_code)]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -41,6 +41,11 @@ pub struct Postgres {
 impl Postgres {
     /// Makes a cluster whose superuser has this name and password, and waits until it takes connections.
     pub fn start(user: &str, password: &str) -> Postgres {
+        Postgres::start_on(user, password, &["127.0.0.1", "::1"])
+    }
+
+    /// The same on these addresses.
+    pub fn start_on(user: &str, password: &str, addresses: &[&str]) -> Postgres {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (data, secret) = (dir.path().join("data"), dir.path().join("password"));
         std::fs::write(&secret, password).expect("write");
@@ -69,8 +74,11 @@ impl Postgres {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
+        let mut rules = std::fs::OpenOptions::new();
+        let mut rules = rules.append(true).open(data.join("pg_hba.conf")).expect("open");
+        writeln!(rules, "host all all samenet scram-sha-256").expect("write");
         // Somebody else may take the port in between.
-        let started = (0..10).find_map(|_| serve(&data, who));
+        let started = (0..10).find_map(|_| serve(&data, who, addresses));
         let (server, port) = started.expect("PostgreSQL starts on one of ten free ports");
         Postgres {
             server,
@@ -85,7 +93,7 @@ impl Postgres {
     }
 }
 
-fn serve(data: &Path, who: Option<(u32, u32)>) -> Option<(Child, u16)> {
+fn serve(data: &Path, who: Option<(u32, u32)>, addresses: &[&str]) -> Option<(Child, u16)> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .and_then(|socket| socket.local_addr())
         .expect("a free port")
@@ -94,7 +102,12 @@ fn serve(data: &Path, who: Option<(u32, u32)>) -> Option<(Child, u16)> {
     server
         .arg("-D")
         .arg(data)
-        .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1,::1"])
+        .args([
+            "-p",
+            &port.to_string(),
+            "-c",
+            &format!("listen_addresses={}", addresses.join(",")),
+        ])
         .args(["-c", "unix_socket_directories=", "-c", "fsync=off"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

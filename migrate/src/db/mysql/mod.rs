@@ -24,4 +24,3 @@ mod worker;
 mod tests;
 
 pub(crate) use session::MySqlSession;
-pub(crate) use worker::MySqlWorker;

@@ -13,7 +13,7 @@ use super::names::{self, quoted, text as literal};
 use super::nature::{Nature, is_atomic, names_engine};
 use super::{error, ledger};
 use crate::db::words::{first, nanos, statement};
-use crate::db::{ApplyError, Mode, Progress, Run, SessionError, Worker};
+use crate::db::{ApplyError, Mode, Progress, Run, SessionError, Worker, not_recorded};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -229,6 +229,11 @@ impl Worker for MySqlWorker {
         report: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Duration, ApplyError> {
         self.steps(migration, mode, report).await
+    }
+
+    async fn mark_applied(&mut self, migration: &Migration) -> Result<(), ApplyError> {
+        let recorded = self.leave(migration, Duration::ZERO).await;
+        recorded.map_err(|error| not_recorded(migration, &error))
     }
 
     async fn close(self) {

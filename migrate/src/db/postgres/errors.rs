@@ -196,9 +196,19 @@ pub(super) fn server(error: &sqlx::Error) -> (String, String) {
 pub(super) fn broken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(_) => matches!(code(error).as_str(), "57P01" | "57P02" | "57P05" | "25P03"),
+        sqlx::Error::Database(_) => {
+            let code = code(error);
+            // 08: a pooler says so when the server's side broke.
+            code.starts_with("08") || matches!(code.as_str(), "57P01" | "57P02" | "57P05" | "25P03")
+        }
         _ => false,
     }
+}
+
+/// True if the session can still be used: it is there, and it is not in the middle of a COPY, which the driver
+/// knows nothing of.
+pub(super) fn usable(error: &sqlx::Error) -> bool {
+    !broken(error) && !matches!(error, sqlx::Error::Protocol(_))
 }
 
 #[cfg(test)]

@@ -145,11 +145,24 @@ impl PgSession {
 
     /// Ends what runs before us left behind: they may still be at work, and their lock is gone.
     pub(super) async fn end_leftovers(&mut self) -> Result<Ended, SessionError> {
-        let others = format!(
+        self.end_sessions(&self.others()).await
+    }
+
+    /// A dead run's command may outlive it and connect again. Those sessions are ended as they come; if that is
+    /// not possible, the lock is ours all the same.
+    pub(super) async fn end_latecomers(&mut self) {
+        let sql = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND {}",
+            self.others()
+        );
+        let _ = self.ask(&sql, "cannot end a leftover session").await;
+    }
+
+    fn others(&self) -> String {
+        format!(
             "application_name LIKE 'runmate/%' AND application_name <> {}",
             text::quote(&holding(&self.run))
-        );
-        self.end_sessions(&others).await
+        )
     }
 
     /// Ends the sessions of this database for which `condition` is true, and waits until they are gone.

@@ -28,7 +28,6 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use session::PgSession;
-pub(crate) use worker::PgWorker;
 
 /// The key of the advisory lock: `runmate1` in ASCII.
 pub(crate) const LOCK: i64 = i64::from_be_bytes(*b"runmate1");

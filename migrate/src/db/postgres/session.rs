@@ -227,6 +227,10 @@ impl Session for PgSession {
 
     async fn heartbeat(&mut self) -> Result<bool, SessionError> {
         match self.still_locked().await {
+            Ok(true) => {
+                self.end_latecomers().await;
+                Ok(true)
+            }
             // Whoever cannot be asked cannot be relied on.
             Err(SessionError::Transient(_)) => Ok(false),
             result => result,

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Either, Row};
 
 use super::report::{self, Place};
 use super::{connect, errors, text};
-use crate::db::{ApplyError, Mode, SessionError, Worker};
+use crate::db::{ApplyError, Mode, SessionError, Worker, not_recorded};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -184,6 +184,16 @@ impl PgWorker {
                 .map_err(|error| (error, true)),
             Err(error) => Err((error, false)),
         };
+        let result = match result {
+            // What the file has committed itself has to be recorded, even if that was cancelled.
+            Err((error, true)) if errors::usable(&error) && commits_itself(migration) => {
+                self.roll_back().await;
+                self.record(migration, started)
+                    .await
+                    .map_err(|error| (error, true))
+            }
+            result => result,
+        };
         match result {
             Ok(true) => Ok(()),
             Ok(false) => {
@@ -198,7 +208,7 @@ impl PgWorker {
             }
             Err((error, at_end)) => {
                 let stumble = self.stumble(&error, started.elapsed());
-                if !matches!(stumble, Stumble::Gone) {
+                if errors::usable(&error) {
                     self.roll_back().await;
                 }
                 Err(whole_failed(migration, done, &error, &stumble, at_end))
@@ -255,6 +265,11 @@ pub(super) fn position(error: &sqlx::Error) -> Option<usize> {
     }
 }
 
+fn commits_itself(migration: &Migration) -> bool {
+    let statements = split(&migration.sql, Dialect::Postgres).unwrap_or_default();
+    report::own_end(&statements).is_some()
+}
+
 /// What is said of a file that failed as a whole.
 fn whole_failed(
     migration: &Migration,
@@ -275,7 +290,12 @@ fn whole_failed(
     let said = errors::server(error).1;
     let before = place.as_ref().map_or(0, |place: &Place| place.statement);
     // A syntax error stands before everything: nothing was executed, not even a COMMIT further up.
-    let executed = statements.get(..before.min(done)).unwrap_or_default();
+    let executed = if at_end {
+        statements.len()
+    } else {
+        before.min(done)
+    };
+    let executed = statements.get(..executed).unwrap_or_default();
     let own_end = report::own_end(executed);
     let state = match own_end {
         Some(line) => format!(
@@ -339,6 +359,17 @@ impl Worker for PgWorker {
         let took = started.elapsed();
         self.note_invalid_indexes(report).await;
         Ok(took)
+    }
+
+    async fn mark_applied(&mut self, migration: &Migration) -> Result<(), ApplyError> {
+        let sql = format!(
+            "UPDATE {} SET success = true, checksum = {}, installed_on = now() WHERE version = {}",
+            self.migrations,
+            text::bytes(&migration.checksum),
+            migration.version,
+        );
+        let (_, result) = execute(&mut self.connection, &sql).await;
+        result.map_err(|error| not_recorded(migration, &error))
     }
 
     async fn close(self) {

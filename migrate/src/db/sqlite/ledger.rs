@@ -249,3 +249,12 @@ pub(super) async fn progress(connection: &mut SqliteConnection, version: i64) ->
         .await?;
     row.map(|row| progress_of(&row)).transpose()
 }
+
+/// True if sqlx's table has the migration as one that has failed.
+pub(super) async fn is_half_done(connection: &mut SqliteConnection, version: i64) -> Answer<bool> {
+    let row = sqlx::query("SELECT 1 FROM _sqlx_migrations WHERE version = ?1 AND success = FALSE")
+        .bind(version)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.is_some())
+}

@@ -17,4 +17,3 @@ mod worker;
 mod tests;
 
 pub(crate) use session::SqliteSession;
-pub(crate) use worker::SqliteWorker;

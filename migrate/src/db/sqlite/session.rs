@@ -14,8 +14,11 @@ use crate::db::{Ended, Ending, Key, Release, Run, Seen, Session, SessionError};
 use crate::error::{Error, ErrorKind};
 use crate::url::Target;
 
-/// How long the ledger waits for somebody else's write. What waits longer is tried again by the caller.
-const LEDGER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long whoever only looks waits for somebody else's write: not as long as until it looks again.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// How long the holder of the lock waits for somebody else's write, in milliseconds, when it writes the ledger.
+const PATIENCE: &str = "PRAGMA busy_timeout = 5000";
 
 /// A connection for the ledger, and the file that is locked.
 pub(crate) struct SqliteSession {
@@ -39,7 +42,7 @@ impl Session for SqliteSession {
     async fn connect(target: &Target, run: &Run) -> Result<Self, SessionError> {
         let place = Place::find(target)?;
         let failed = |error| error::session(error, "open", &place.name);
-        let mut connection = place.options(LEDGER_PATIENCE).connect().await.map_err(failed)?;
+        let mut connection = place.options(GLANCE).connect().await.map_err(failed)?;
         // The driver opens the file only when it is asked for something; whether it is a database at all,
         // is better known now. Who writes right now keeps nobody from waiting for the lock.
         match sqlx::query("SELECT count(*) FROM sqlite_master")
@@ -87,6 +90,8 @@ impl Session for SqliteSession {
     /// Nothing is left behind by the dead: the system took their lock with their process, and SQLite rolls
     /// back what they had begun.
     async fn fence(&mut self) -> Result<Ended, SessionError> {
+        let set = sqlx::query(PATIENCE).execute(&mut self.connection).await;
+        set.map_err(|error| self.failed(error, "open"))?;
         let created = ledger::create(&mut self.connection).await;
         created.map_err(|error| self.failed(error, "make tables in"))?;
         Ok(Ended::default())

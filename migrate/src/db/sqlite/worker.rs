@@ -12,7 +12,7 @@ use super::ledger;
 use super::place::Place;
 use super::script::{self, Nature};
 use crate::db::words::{first, nanos, statement};
-use crate::db::{ApplyError, Mode, Worker};
+use crate::db::{ApplyError, Mode, Worker, not_recorded};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -182,12 +182,35 @@ impl Worker for SqliteWorker {
         }
         let progress = ledger::progress(&mut self.connection, migration.version).await;
         let progress = progress.map_err(|error| self.judge(error, |said| bookkeeping(migration, &said)))?;
+        // Another program began it, and a person says that all of it is applied.
+        if progress.is_none() && mode == (Mode::Repair { applied: true }) {
+            let begun = ledger::is_half_done(&mut self.connection, migration.version).await;
+            if begun.map_err(|error| self.judge(error, |said| bookkeeping(migration, &said)))? {
+                let left = self.leave(migration, Duration::ZERO).await;
+                left.map_err(|error| self.judge(error, |said| bookkeeping(migration, &said)))?;
+                let message = format!("{}: all of it counts as applied", migration.file);
+                report(Event::Note { message });
+                return Ok(Duration::ZERO);
+            }
+        }
         // A file that got a transaction only after some of its statements were done goes on where it was.
         if migration.no_transaction || progress.as_ref().is_some_and(|progress| progress.done > 0) {
             self.steps(migration, progress, mode, report).await
         } else {
             self.whole(migration).await
         }
+    }
+
+    async fn mark_applied(&mut self, migration: &Migration) -> Result<(), ApplyError> {
+        let recorded =
+            sqlx::query("UPDATE _sqlx_migrations SET success = TRUE, checksum = ?2 WHERE version = ?1")
+                .bind(migration.version)
+                .bind(&migration.checksum)
+                .execute(&mut self.connection)
+                .await;
+        recorded
+            .map(drop)
+            .map_err(|error| not_recorded(migration, &error))
     }
 
     async fn close(self) {

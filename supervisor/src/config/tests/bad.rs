@@ -170,3 +170,28 @@ cwd="/a/${B}/${C""#,
         ],
     );
 }
+
+#[test]
+fn migrations_that_cannot_be() {
+    let text = r#"
+[process.app]
+command = ["x"]
+[process.migrate]
+command = ["y"]
+[migrate]
+database = "oracle://app:hunter2@db.example.com/app"
+dir = "migrations"
+command = ["rake", "db:migrate"]
+on_failure = "ignore"
+"#;
+    let found = errors(&World::new(), text);
+    let expected = [
+        "6: migrate: [process.migrate] has the name of the task that [migrate] is; rename the process",
+        "7: migrate.database: the database URL's scheme \"oracle\" is not known; write \
+         postgres://USER:PASSWORD@HOST:PORT/DATABASE, mysql://... or sqlite:FILE",
+        "9: migrate.command: a directory is migrated by runmate itself, a command by its own means; keep one of \
+         the two",
+        "10: migrate.on_failure: cannot be \"ignore\"; write \"shutdown\" or \"continue\"",
+    ];
+    assert_eq!(found, expected);
+}

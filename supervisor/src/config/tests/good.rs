@@ -229,3 +229,42 @@ fn the_default_port_of_health_gives_way_to_the_app() {
         ]
     );
 }
+
+#[test]
+fn migrations_are_a_task_that_all_others_wait_for() {
+    let world = World::new().env("DATABASE_URL", "postgresql://app:pw@db.example.com/app");
+    let text =
+        "[process.app]\ncommand = [\"x\"]\n[process.warmup]\nkind = \"task\"\ncommand = \"y\"\n[migrate]\n";
+    let plan = world.read(text).expect("valid");
+    let migration = plan.migration().expect("a task");
+    assert_eq!(plan.processes[migration.0].name, "migrate");
+    assert_eq!(plan.main, ProcessId(0));
+    for other in &plan.processes[..migration.0] {
+        assert!(other.policy.after.contains(&migration), "{}", other.name);
+    }
+    let migrate = plan.migrate.expect("a section");
+    assert_eq!(migrate.work, MigrateWork::Dir("migrations".into()));
+    assert_eq!(
+        migrate.database.as_ref().and_then(Text::literal),
+        Some("postgresql://app:pw@db.example.com/app")
+    );
+    assert_eq!(
+        (migrate.wait, migrate.lock_timeout),
+        (Duration::from_secs(600), Duration::from_secs(5))
+    );
+}
+
+#[test]
+fn the_database_of_migrations_is_the_direct_one_if_there_is_one() {
+    let world = World::new()
+        .env("DATABASE_URL", "postgres://pooler.example.com/app")
+        .env("MIGRATE_DATABASE_URL", "postgres://db.example.com/app");
+    let plan = world
+        .read("[process.app]\ncommand = [\"x\"]\n[migrate]\n")
+        .expect("valid");
+    let database = plan
+        .migrate
+        .and_then(|migrate| migrate.database)
+        .expect("a database");
+    assert_eq!(database.literal(), Some("postgres://db.example.com/app"));
+}

@@ -27,7 +27,6 @@ fn the_reference_holds_nothing_wrong_but_what_is_not_yet_supported() {
             format!("health.check: {LATER}"),
             format!("logs.fields: {LATER}"),
             format!("logs.mask: {LATER}"),
-            format!("migrate: {LATER}"),
             format!("trace: {LATER}, or write exporter = \"off\""),
         ]
     );
@@ -131,7 +130,6 @@ carrier  = false
     assert_eq!(
         keyed(text),
         [
-            format!("migrate: {LATER}"),
             format!("health.check: {LATER}"),
             format!("logs.fields: {LATER}"),
             format!("logs.mask: {LATER}"),
@@ -166,7 +164,9 @@ multiline = "python"
             "4: process.app.stdin.log: unknown key; did you mean \"logs\"?".to_owned(),
             format!("4: process.app.stdin: {LATER}"),
             format!("5: process.app.logs.stdout: {LATER}"),
-            format!("6: migrate: {LATER}"),
+            "6: migrate.database: is missing, and neither MIGRATE_DATABASE_URL nor DATABASE_URL is set; set one \
+             of them, or write database = \"${NAME}\""
+                .to_owned(),
             "7: migrate.databse: unknown key; did you mean \"database\"?".to_owned(),
             format!("8: health.check: {LATER}"),
             "9: health.check.db.postgers: unknown key; did you mean \"postgres\"?".to_owned(),

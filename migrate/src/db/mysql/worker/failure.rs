@@ -26,6 +26,7 @@ impl MySqlWorker {
         let verdict = self.judge(steps, &error, unsure);
         let _ = self.own_again("ROLLBACK; UNLOCK TABLES".to_owned()).await;
         let nothing_done = !unsure
+            && !steps.foreign
             && steps.statements[..steps.done]
                 .iter()
                 .all(|statement| Nature::of(&statement.text) == Nature::Setting);
@@ -141,17 +142,14 @@ pub(super) fn taken_up(
             let message = format!("cannot apply {file}: somebody else has applied it in the meantime");
             return Err(Error::new(ErrorKind::Failed, message).with_remedy("start again"));
         }
-        (None, Some(false)) if mode == (Mode::Repair { applied: true }) => return Ok(0),
+        // A person has looked, and says that nothing or all of it is applied.
+        (None, Some(false)) if mode != Mode::Run => return Ok(0),
         (None, Some(false)) => {
             return dirty(
-                format!(
-                    "cannot apply {file}: another tool began it and did not finish, nor record how far it got"
-                ),
-                format!(
-                    "look what is done of it. All: `runmate migrate repair --applied`. Else undo it by hand, delete \
-                     the row with version {} from _sqlx_migrations, and start again",
-                    migration.version
-                ),
+                format!("cannot apply {file}: another program began it and did not finish, nor record how far it got"),
+                "look into the database; if all of it is applied, run `runmate migrate repair --applied`; if none is \
+                 (or take back what is), `runmate migrate repair`, which begins with the first statement"
+                    .to_owned(),
             );
         }
         (Some(progress), _) => progress,

@@ -17,6 +17,8 @@ pub(super) struct Steps<'a> {
     pub at: usize,
     /// The tables have something about this migration.
     pub recorded: bool,
+    /// Another program has begun it, and nobody knows how far it got.
+    pub foreign: bool,
     /// It is recorded that the next statement is in doubt.
     pub in_doubt: bool,
     /// The file has locked tables, ours not being among them.
@@ -69,6 +71,7 @@ impl MySqlWorker {
             done,
             at: done,
             recorded: standing.success.is_some() || standing.progress.is_some(),
+            foreign: standing.success.is_some() && standing.progress.is_none(),
             in_doubt,
             locked: false,
             loose: false,

@@ -164,6 +164,19 @@ async fn a_lost_session_is_noticed() {
 }
 
 #[tokio::test]
+async fn who_comes_back_from_a_dead_run_is_ended_at_the_next_heartbeat() {
+    let database = Database::new().await;
+    let (mut session, mut worker) = working(&database).await;
+    let mut late = database.named("runmate/other").await;
+    assert!(session.heartbeat().await.expect("asks"));
+    let gone = sqlx::raw_sql("SELECT pg_sleep(60)").execute(&mut late).await;
+    assert!(gone.is_err());
+    // Our own is left alone.
+    let (result, _) = apply(&mut worker, &migration("1_a.sql", "SELECT 1"), Mode::Run).await;
+    result.expect("applies");
+}
+
+#[tokio::test]
 async fn unlock_ends_the_holder_and_its_worker_only() {
     let database = Database::new().await;
     let mut asking = session(&database, "r9").await;

@@ -1,6 +1,7 @@
 //! Against real servers.
 
 mod connecting;
+mod indexes;
 mod ledger;
 mod locking;
 mod pooler;
@@ -9,7 +10,8 @@ mod stepwise;
 mod whole;
 
 use super::testing::*;
-use super::{LOCK, PgSession, PgWorker};
+use super::worker::PgWorker;
+use super::{LOCK, PgSession};
 use crate::db::{ApplyError, Mode, Session, SessionError, Worker};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};

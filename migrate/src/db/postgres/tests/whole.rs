@@ -146,6 +146,30 @@ async fn a_file_with_a_transaction_of_its_own_is_applied_with_a_note() {
     );
 }
 
+/// To apply it again would fail, or worse.
+#[tokio::test]
+async fn what_a_file_has_committed_is_recorded_even_if_that_is_cancelled() {
+    let database = Database::new().await;
+    let (_session, mut worker) = working(&database).await;
+    let mut client = database.client().await;
+    run_sql(
+        &mut client,
+        "CREATE SEQUENCE times; CREATE FUNCTION cancel() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF nextval('times') = 1 THEN RAISE 'cancelled' USING ERRCODE = '57014'; END IF; RETURN NEW; END $$; \
+         CREATE TRIGGER cancel BEFORE INSERT ON _sqlx_migrations FOR EACH ROW EXECUTE FUNCTION cancel()",
+    )
+    .await;
+    let own = migration("1_own.sql", "BEGIN; CREATE TABLE t (a int); COMMIT;");
+    apply(&mut worker, &own, Mode::Run).await.0.expect("applies");
+    assert_eq!(value::<i64>(&mut client, ROWS).await, 1);
+    // A file that commits nothing itself is begun anew.
+    run_sql(&mut client, "ALTER SEQUENCE times RESTART").await;
+    let plain = migration("2_plain.sql", "CREATE TABLE u (a int);");
+    let (result, _) = apply(&mut worker, &plain, Mode::Run).await;
+    assert!(matches!(result, Err(ApplyError::Cancelled(_))), "{result:?}");
+    assert!(value::<bool>(&mut client, "SELECT to_regclass('u') IS NULL").await);
+}
+
 #[tokio::test]
 async fn a_lock_that_is_not_to_be_had_can_be_waited_for_again() {
     let database = Database::new().await;

@@ -164,6 +164,11 @@ impl SqliteWorker {
             return Ok(());
         }
         self.patiently("BEGIN IMMEDIATE").await?;
+        // Another program's attempt, of which a person has said that it did nothing.
+        sqlx::query("DELETE FROM _sqlx_migrations WHERE version = ?1 AND success = FALSE")
+            .bind(migration.version)
+            .execute(&mut self.connection)
+            .await?;
         sqlx::query(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                 VALUES (?1, ?2, FALSE, ?3, -1)",
@@ -184,7 +189,7 @@ impl SqliteWorker {
     }
 
     /// Notes that a file is finished.
-    async fn leave(&mut self, migration: &Migration, took: Duration) -> Result<(), sqlx::Error> {
+    pub(super) async fn leave(&mut self, migration: &Migration, took: Duration) -> Result<(), sqlx::Error> {
         self.patiently("BEGIN IMMEDIATE").await?;
         self.record(migration, took).await?;
         self.patiently("COMMIT").await

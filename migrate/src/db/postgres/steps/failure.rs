@@ -1,0 +1,146 @@
+//! What is left when a statement did not succeed, and what is said of it.
+
+use std::time::{Duration, Instant};
+
+use super::{Steps, unit};
+use crate::db::ApplyError;
+use crate::db::postgres::index::{self, Found};
+use crate::db::postgres::report::{self, Place};
+use crate::db::postgres::words::Index;
+use crate::db::postgres::worker::{PgWorker, Stumble, position};
+use crate::db::postgres::{errors, text};
+use crate::sql::Statement;
+
+impl PgWorker {
+    /// After a statement that did not succeed: nothing of it is left, which is noted unless the session is gone.
+    pub(super) async fn settle_failure(
+        &mut self,
+        steps: &mut Steps<'_>,
+        at: usize,
+        result: Result<(), sqlx::Error>,
+        started: Instant,
+    ) -> Result<(), ApplyError> {
+        let Err(error) = result else { return Ok(()) };
+        let took = started.elapsed();
+        if errors::usable(&error) {
+            self.roll_back().await;
+            self.note_error(steps, &error, false).await;
+        }
+        Err(self.refused(steps, at, &error, took, ""))
+    }
+
+    /// The progress shows what happened. If that cannot be noted, the next run finds out by itself.
+    async fn note_error(&mut self, steps: &mut Steps<'_>, error: &sqlx::Error, in_doubt: bool) {
+        let sql = format!(
+            "UPDATE {} SET in_doubt = {in_doubt}, error = {} WHERE version = {}",
+            self.progress,
+            text::quote(&errors::server(error).1),
+            steps.migration.version
+        );
+        let _ = self.note_down(&sql).await;
+    }
+
+    /// After a `CREATE INDEX CONCURRENTLY` that did not succeed: it leaves an index that is not valid, which is
+    /// dropped at once, because a unique one still refuses rows. If that fails or there is no time, it stays in
+    /// doubt, so that the next run drops it.
+    pub(super) async fn index_failed(
+        &mut self,
+        steps: &mut Steps<'_>,
+        at: usize,
+        index: &Index,
+        before: Option<Found>,
+        error: sqlx::Error,
+        started: Instant,
+    ) -> ApplyError {
+        let took = started.elapsed();
+        let stumble = self.stumble(&error, took);
+        if !errors::usable(&error) {
+            return self.refused(steps, at, &error, took, "");
+        }
+        let _ = self.impatient().await;
+        let left = match index::find(&mut self.connection, index).await {
+            Ok(Some(found)) if !found.valid && before.is_none_or(|before| before.oid != found.oid) => {
+                Some(found)
+            }
+            _ => None,
+        };
+        let mut in_doubt = false;
+        let mut more = String::new();
+        if let Some(left) = left {
+            in_doubt = matches!(stumble, Stumble::Cancelled)
+                || self.drop_invalid(&left, steps.report).await.is_err();
+            if in_doubt {
+                more = format!(
+                    "the INVALID index {} is left and will be dropped by the next run",
+                    left.name
+                );
+                steps.note(more.clone());
+            }
+        }
+        self.note_error(steps, &error, in_doubt).await;
+        self.refused(steps, at, &error, took, &more)
+    }
+
+    /// What is said of a statement that did not succeed.
+    pub(super) fn refused(
+        &self,
+        steps: &Steps<'_>,
+        at: usize,
+        error: &sqlx::Error,
+        took: Duration,
+        more: &str,
+    ) -> ApplyError {
+        let statement = &steps.statements[at];
+        let place = Place {
+            statement: at,
+            line: position(error).map_or(statement.line, |position| {
+                let inside = text::offset(&statement.text, position);
+                statement.line - 1 + text::line(&statement.text, inside)
+            }),
+        };
+        let place = report::at(steps.migration, &steps.statements, Some(&place));
+        let said = errors::server(error).1;
+        match self.stumble(error, took) {
+            Stumble::Locked => ApplyError::Locked(format!("{place}: {said}")),
+            Stumble::Cancelled => ApplyError::Cancelled(format!("{place}: {said}")),
+            Stumble::Gone => ApplyError::Cancelled(format!("{place}: the session was ended: {said}")),
+            Stumble::Refused => {
+                let mut state = applied(&steps.statements, at);
+                if !more.is_empty() {
+                    state = format!("{state}; {more}");
+                }
+                let remedy = report::remedy(error, steps.migration);
+                ApplyError::Failed(report::failed(&place, &said, &state, remedy))
+            }
+        }
+    }
+}
+
+/// What of a file is applied when a statement failed.
+fn applied(statements: &[Statement], failed: usize) -> String {
+    // A transaction of the file went with the statement.
+    let (mut at, mut done) = (0, 0);
+    while at <= failed {
+        done = at;
+        at = unit(statements, at).map_or(at + 1, |unit| unit.end);
+    }
+    match done {
+        0 => "nothing of the file is applied".to_owned(),
+        1 => "statement 1 is applied, and the next start goes on after it".to_owned(),
+        done => format!("statements 1 to {done} are applied, and the next start goes on after them"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::statements;
+    use super::*;
+
+    #[test]
+    fn what_is_applied() {
+        let file = statements(&["A", "BEGIN", "B", "COMMIT", "C"]);
+        assert_eq!(applied(&file, 0), "nothing of the file is applied");
+        assert!(applied(&file, 2).starts_with("statement 1 is"));
+        assert!(applied(&file, 4).starts_with("statements 1 to 4 are"));
+    }
+}
