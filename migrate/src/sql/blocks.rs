@@ -28,7 +28,7 @@ pub(super) struct Blocks<'a> {
 /// How far the statement has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// No word yet, or one that may be a label.
+    /// Nothing yet.
     First,
     /// BEGIN, which alone begins a transaction, and with NOT ATOMIC a block of MariaDB.
     Begin,
@@ -136,7 +136,7 @@ impl<'a> Blocks<'a> {
         if self.last_is("AS") && self.top() == Some(Block::Declarations) {
             self.open.pop();
         }
-        self.label = self.start || self.stage == Stage::First && self.last == Last::None;
+        self.label = self.start;
         self.start = self.start && self.trigger_is_named();
         self.last = Last::Quoted;
     }
@@ -159,7 +159,7 @@ impl<'a> Blocks<'a> {
                 self.stage = Stage::Head(routine, true);
             }
             Stage::Head(Routine::Callable, true) if symbol == b':' && self.parentheses == 0 => self.begin(),
-            Stage::First | Stage::Body if symbol == b':' && self.label => self.begin(),
+            Stage::Body if symbol == b':' && self.label => self.begin(),
             Stage::First | Stage::Begin => self.stage = Stage::Plain,
             _ => {}
         }
@@ -226,14 +226,14 @@ impl<'a> Blocks<'a> {
     fn mysql_word(&mut self, word: &str) {
         match self.stage {
             Stage::First => match word {
-                _ if self.last != Last::None => self.stage = Stage::Plain,
                 "CREATE" | "ALTER" => self.stage = Stage::Create,
                 "BEGIN" => self.stage = Stage::Begin,
+                // MariaDB takes these without a routine around them.
                 _ if OPENING.contains(&word) => {
                     self.begin();
                     self.body_word(word);
                 }
-                _ => self.label = true,
+                _ => self.stage = Stage::Plain,
             },
             Stage::Begin => match word {
                 "NOT" => {}

@@ -210,7 +210,8 @@ impl<'a> Scanner<'a> {
         Ok(Kind::Quoted)
     }
 
-    /// What follows the E of a PostgreSQL string. It may go on in another line, and is still of that kind.
+    /// What follows the E of a PostgreSQL string. It may go on in another line, and is still of that kind: the
+    /// server's rule, which psql, reading line by line, does not know.
     fn escape_string(&mut self) -> Result<Kind<'a>, SplitError> {
         loop {
             self.quoted(b'\'', true)?;
