@@ -53,6 +53,11 @@ impl MySqlSession {
         answer.map(drop).map_err(|error| self.failed(&error, what))
     }
 
+    #[cfg(test)]
+    pub(super) fn connection(&mut self) -> &mut MySqlConnection {
+        &mut self.connection
+    }
+
     /// The first column, named `answer`, of the only row.
     async fn ask(&mut self, sql: String, what: &str) -> Result<Option<u64>, SessionError> {
         match last_row(&mut self.connection, sql).await {

@@ -134,6 +134,15 @@ impl MySqlWorker {
         answer
     }
 
+    /// As on MySQL.
+    #[cfg(test)]
+    pub(super) async fn time_statements_here(&mut self) {
+        self.own("SET SESSION max_statement_time = 0".to_owned())
+            .await
+            .expect("a setting");
+        self.server_times = false;
+    }
+
     async fn run_timed(&mut self, text: &str) -> Result<(), sqlx::Error> {
         let statement = sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut self.connection);
         let mut statement = std::pin::pin!(statement);
@@ -194,12 +203,13 @@ impl MySqlWorker {
     }
 }
 
-/// Opens a connection that carries a lock by which others find it.
+/// Opens a connection that carries a lock by which others find it. The wait is for one of ours that the server
+/// has not seen the end of yet.
 async fn enter(place: &Place, settings: &str, lock: &str) -> Result<(MySqlConnection, u64), SessionError> {
     let mut connection = place.connect().await?;
     let sql = format!(
         "SET SESSION {};
-        SELECT CAST(CONNECTION_ID() AS UNSIGNED) AS id, GET_LOCK({}, 0) AS got",
+        SELECT CAST(CONNECTION_ID() AS UNSIGNED) AS id, GET_LOCK({}, 5) AS got",
         settings.replace(", ", ", SESSION "),
         literal(lock)
     );
