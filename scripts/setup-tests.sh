@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Puts in place what `make test` and `make bench` need beyond cargo: a few Debian packages, a Docker
-# daemon that answers, a Debian base image that no registry has to deliver, and an emulator of AWS
-# (moto, from PyPI, in a directory of its own). Changes nothing when all of it is there (about a tenth
-# of a second).
+# daemon that answers, a Debian base image that no registry has to deliver, an emulator of AWS (moto,
+# from PyPI, in a directory of its own), frameworks that migrate databases (Debian and PyPI), and
+# sqlx-cli. Changes nothing when all of it is there (about a fifth of a second).
 #
 #   scripts/setup-tests.sh         for the tests
 #   scripts/setup-tests.sh bench   the supervisors that the benchmarks compare with, too
@@ -16,9 +16,11 @@ LOG="$CACHE/dockerd.log"
 SUITE=bookworm
 IMAGE=runmate-test/debian:12
 TARBALL="$CACHE/debian-12.tar"
-# The tests look here too: secrets/tests/support/moto.rs.
-MOTO="$CACHE/moto"
+# The tests look into the cache's moto (secrets/tests/support/moto.rs), frameworks and sqlx-cli, too.
 MOTO_VERSION=5.2.5
+SQLX_CLI="$CACHE/sqlx-cli"
+SQLX_CLI_VERSION=0.9.0
+HERE=$(cd "$(dirname "$0")" && pwd)
 
 say() { printf 'setup-tests: %s\n' "$*" >&2; }
 
@@ -84,24 +86,53 @@ without_main_cluster() (
   "$@"
 )
 
-make_moto() {
-  if [ "$(cat "$MOTO/version" 2>/dev/null)" = "$MOTO_VERSION" ] && [ -x "$MOTO/bin/moto_server" ]; then return; fi
+# make_venv NAME VERSION PIP_ARG...   a Python environment of its own in the cache, unless it is there in
+# that version.
+make_venv() {
+  local name="$1" version="$2" venv="$CACHE/$1" log="$CACHE/$1.log"
+  shift 2
+  if [ "$(cat "$venv/version" 2>/dev/null)" = "$version" ] && [ -x "$venv/bin/python" ]; then return; fi
   # By module, not by package: Debian's python3 comes without, others with it.
   if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then apt_install python3-venv; fi
-  say "installing moto $MOTO_VERSION, once (about a minute)"
-  local log="$CACHE/moto.log"
-  rm -rf "$MOTO"
+  say "installing $name: $*, once (about a minute)"
+  rm -rf "$venv"
   # pip asks the index that this machine's pip is configured for.
   {
-    python3 -m venv "$MOTO" &&
-      "$MOTO/bin/pip" install --quiet --disable-pip-version-check "moto[server]==$MOTO_VERSION"
+    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
   } >"$log" 2>&1 || {
     tail -n 20 "$log" >&2
-    fail "pip could not install moto[server]==$MOTO_VERSION" \
+    fail "pip could not install $*" \
       "read the last lines of $log above; does pip reach its index (pip config list)?"
   }
   # Written last: an interrupted run leaves no half installation that looks whole.
-  echo "$MOTO_VERSION" >"$MOTO/version"
+  echo "$version" >"$venv/version"
+}
+
+# ActiveRecord and its drivers, by gem, not by package: those of another Ruby will do.
+make_rails() {
+  if ruby -e '%w[activerecord pg mysql2].each { |name| Gem::Specification.find_by_name(name) }' 2>/dev/null; then
+    return
+  fi
+  apt_install ruby ruby-activerecord ruby-pg ruby-mysql2
+  ruby -e 'require "active_record"; require "pg"; require "mysql2"' ||
+    fail "$(command -v ruby) does not find ActiveRecord, pg and mysql2" \
+      "is another ruby before Debian's in PATH? then: gem install activerecord pg mysql2"
+}
+
+make_sqlx_cli() {
+  if [ "$("$SQLX_CLI/bin/sqlx" --version 2>/dev/null)" = "sqlx-cli $SQLX_CLI_VERSION" ]; then return; fi
+  command -v cargo >/dev/null || fail "no cargo in PATH" "install Rust: https://rustup.rs"
+  say "building sqlx-cli $SQLX_CLI_VERSION, once (one to three minutes)"
+  local log="$CACHE/sqlx-cli.log"
+  # Without optimisation: it is run a few times and built once.
+  env CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --locked --root "$SQLX_CLI" \
+    --target-dir "$SQLX_CLI.target" --no-default-features --features postgres,mysql,sqlite,rustls \
+    "sqlx-cli@$SQLX_CLI_VERSION" >"$log" 2>&1 || {
+    tail -n 20 "$log" >&2
+    fail "cargo could not install sqlx-cli $SQLX_CLI_VERSION" \
+      "read the last lines of $log above; does cargo reach its registry? is the disk full?"
+  }
+  rm -rf "$SQLX_CLI.target"
 }
 
 docker_answers() { timeout 10 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
@@ -215,7 +246,10 @@ tests | bench)
   if [ "${1:-tests}" = bench ]; then
     need tini:tini dumb-init:dumb-init s6-svscan:s6 supervisord:supervisor
   fi
-  make_moto
+  make_venv moto "$MOTO_VERSION" "moto[server]==$MOTO_VERSION"
+  make_venv frameworks "$(cat "$HERE/frameworks.txt")" --requirement "$HERE/frameworks.txt"
+  make_rails
+  make_sqlx_cli
   start_docker
   make_base_image
   ;;

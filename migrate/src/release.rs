@@ -10,8 +10,51 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::db::Key;
 use crate::dir::{Migration, with_lf};
 use crate::error::{Error, ErrorKind};
+
+/// How much of a fingerprint stands for it where people read it.
+const SHORT: usize = 12;
+
+/// What SQL files are recorded under.
+pub(crate) fn key_of_migrations(migrations: &[Migration], release: Option<String>, what: String) -> Key {
+    let fingerprint = of_migrations(migrations);
+    Key {
+        release: release.unwrap_or_else(|| fingerprint[..SHORT].to_owned()),
+        fingerprint,
+        what,
+        skippable: true,
+    }
+}
+
+/// What a command is recorded under.
+///
+/// # Errors
+/// If an input cannot be read.
+pub(crate) fn key_of_command(
+    argv: &[String],
+    release: Option<String>,
+    inputs: &[PathBuf],
+) -> Result<Key, Error> {
+    let fingerprint = of_command(argv, release.as_deref(), inputs)?;
+    Ok(Key {
+        skippable: release.is_some() || !inputs.is_empty(),
+        release: release.unwrap_or_else(|| fingerprint[..SHORT].to_owned()),
+        fingerprint,
+        what: format!("command {}", argv.join(" ")),
+    })
+}
+
+/// For what is no run.
+pub(crate) fn no_key() -> Key {
+    Key {
+        release: String::new(),
+        fingerprint: String::new(),
+        what: String::new(),
+        skippable: false,
+    }
+}
 
 /// Of SQL files: their versions and their text, line endings aside. Hexadecimal.
 pub(crate) fn of_migrations(migrations: &[Migration]) -> String {

@@ -10,6 +10,7 @@
 //! | [`output`] | pipes to JSON lines on stdout |
 //! | [`run`] | the event loop that joins them |
 //! | `helper` | children of the same binary for what must not run in PID 1 |
+//! | `migrate` | the task of `[migrate]` and `runmate migrate` |
 //! | `secrets` | resolved values and who gets them |
 //! | [`cli`] | the command line |
 
@@ -20,6 +21,7 @@ pub mod config;
 mod helper;
 pub mod lookup;
 pub mod machine;
+mod migrate;
 pub mod output;
 pub mod process;
 pub mod readiness;

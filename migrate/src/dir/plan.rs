@@ -10,7 +10,7 @@ use crate::sql::{Dialect, split};
 use crate::url::Kind;
 
 /// What is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// In the order of versions.
     pub steps: Vec<Step>,

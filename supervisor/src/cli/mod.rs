@@ -2,7 +2,9 @@
 
 mod check;
 mod exec;
+mod migrate;
 mod probe;
+mod resolve;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -51,6 +53,18 @@ or an image that has a supervisor already. Errors go to stderr.
 Exit codes: those of COMMAND; 127 not found, 126 not executable; 64 usage; if the secrets cannot be
 resolved 78 missing or misconfigured, 77 denied, 69 unavailable.";
 
+const AFTER_MIGRATE_HELP: &str = "\
+The database is --database-url, [migrate] database, $MIGRATE_DATABASE_URL or $DATABASE_URL; one that holds
+the ARN of a secret is resolved. SQL files are VERSION_NAME.sql, the format and the table of sqlx.
+
+  runmate migrate                                  apply what is in ./migrations
+  runmate migrate plan                             show what that would be
+  runmate migrate --input db -- rake db:migrate    any other tool, once per change of db/
+
+Exit codes: 0 done or nothing to do; 1 failed; 65 drift: files and database contradict each other;
+69 database unavailable; 75 the lock was not free in time; 76 the lock was lost; 79 a migration is half
+done: see runmate migrate status; 64 usage, 77 denied, 78 config.";
+
 /// What an ENTRYPOINT without `run` comes to.
 const ENTRYPOINT: &str = "ENTRYPOINT [\"runmate\", \"run\", \"--\"]";
 
@@ -98,6 +112,37 @@ enum Word {
         #[arg(value_name = "COMMAND", trailing_var_arg = true, required = true)]
         command: Vec<String>,
     },
+    /// Migrate the database, once across the fleet: SQL files, or any COMMAND under a lock
+    #[command(after_help = AFTER_MIGRATE_HELP)]
+    Migrate {
+        /// The config file, for [migrate] and [secrets]
+        #[arg(short, long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// postgres://, mysql:// or sqlite:FILE; others can read it here, so prefer the environment
+        #[arg(long, value_name = "URL")]
+        database_url: Option<String>,
+        /// The directory of SQL files; default: migrations
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// What the run is recorded under: a release that is done is skipped
+        #[arg(long, value_name = "ID")]
+        release: Option<String>,
+        /// A file or directory that decides whether COMMAND has to run again
+        #[arg(long, value_name = "PATH")]
+        input: Vec<PathBuf>,
+        /// What to do
+        #[arg(value_enum, default_value_t = MigrateWord::Run)]
+        word: MigrateWord,
+        /// With repair: the statement in doubt was applied; go on behind it
+        #[arg(long)]
+        applied: bool,
+        /// Print JSON lines instead of text
+        #[arg(long)]
+        json: bool,
+        /// What migrates, instead of SQL files
+        #[arg(value_name = "COMMAND", last = true)]
+        command: Vec<String>,
+    },
     /// Ask the health endpoints, for a container HEALTHCHECK: exit 0 if healthy, 1 if not
     Probe {
         /// The config file, for the port
@@ -110,11 +155,33 @@ enum Word {
     /// What runmate starts itself: resolves what stdin names
     #[command(name = helper::SECRETS, hide = true)]
     HelperSecrets,
+    /// What runmate starts itself: migrates as stdin says
+    #[command(name = helper::MIGRATE, hide = true)]
+    HelperMigrate,
+}
+
+/// The words of `runmate migrate`.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum MigrateWord {
+    /// Apply what is pending, or wait for whoever is at it
+    Run,
+    /// Show what run would do; changes nothing
+    Plan,
+    /// Show what is applied, pending, half done, and who is at it
+    Status,
+    /// Go on with a migration that is half done, then with the rest
+    Repair,
+    /// End the sessions of whoever holds the lock: for a run that hangs
+    Unlock,
 }
 
 /// Runs the program; returns its exit code.
 pub fn main() -> i32 {
     let arguments: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    // Before clap: what follows may be anything, options of another program included.
+    if arguments.get(1).is_some_and(|word| word == helper::GUARD) {
+        return runmate_migrate::guard::main(arguments.into_iter().skip(2));
+    }
     let runs = arguments.get(1).is_none_or(|word| word == "run");
     match Arguments::try_parse_from(&arguments) {
         Ok(arguments) => match arguments.word {
@@ -127,6 +194,36 @@ pub fn main() -> i32 {
                 online,
             }) => check::check(config.as_deref(), command, json, online),
             Some(Word::Exec { config, command }) => exec::exec(config.as_deref(), command),
+            Some(Word::Migrate {
+                config,
+                database_url,
+                dir,
+                release,
+                input,
+                word,
+                applied,
+                json,
+                command,
+            }) => {
+                let word = match word {
+                    MigrateWord::Run => crate::migrate::Word::Run,
+                    MigrateWord::Plan => crate::migrate::Word::Plan,
+                    MigrateWord::Status => crate::migrate::Word::Status,
+                    MigrateWord::Repair => crate::migrate::Word::Repair { applied },
+                    MigrateWord::Unlock => crate::migrate::Word::Unlock,
+                };
+                let options = migrate::Options {
+                    config,
+                    database_url,
+                    dir,
+                    release,
+                    input,
+                    json,
+                    command,
+                };
+                migrate::migrate(word, options)
+            }
+            Some(Word::HelperMigrate) => helper::migrate_main(),
             Some(Word::HelperSecrets) => helper::secrets_main(),
             Some(Word::Probe { config, url }) => probe::probe(config.as_deref(), url.as_deref()),
         },
@@ -155,12 +252,7 @@ fn refuse(error: &clap::Error, runs: bool) -> i32 {
     if error.kind() == ErrorKind::InvalidSubcommand {
         let word = std::env::args_os().nth(1).unwrap_or_default();
         let word = word.to_string_lossy();
-        let later = word == "migrate";
-        if later {
-            eprintln!("runmate: `{word}` is not yet supported in this version");
-        } else {
-            eprintln!("runmate: `{word}` is not a command of runmate; to run a program, write\n{ENTRYPOINT}");
-        }
+        eprintln!("runmate: `{word}` is not a command of runmate; to run a program, write\n{ENTRYPOINT}");
         return exit_code::USAGE;
     }
     let _ = error.print();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::lookup::{self, Lookup};
 use crate::process::sys;
 
-use super::{Command, EnvInherit, Plan, Probe, Process, Text, User, secrets};
+use super::{Command, EnvInherit, Migrate, MigrateWork, Plan, Probe, Process, Text, User, secrets};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +58,9 @@ pub fn findings(plan: &Plan, env: &BTreeMap<String, String>) -> Vec<Finding> {
         commands(process, env, &mut found);
         identity(process, &mut found);
     }
+    if let Some(migrate) = &plan.migrate {
+        migrations(migrate, env, &mut found);
+    }
     ports(plan, &mut found);
     let own = sys::effective_uid();
     for (key, message) in secrets::shared_users(&plan.processes, &plan.secrets, own) {
@@ -98,6 +101,10 @@ fn commands(process: &Process, env: &BTreeMap<String, String>, found: &mut Vec<F
         return;
     }
     let path = path(process, env);
+    if process.command == Command::Migrate {
+        // What it is stands in `Plan::migrate`.
+        return;
+    }
     match missing(&process.command, path, cwd) {
         Some(message) => add(found, Severity::Error, key("command"), message),
         None => {
@@ -110,6 +117,29 @@ fn commands(process: &Process, env: &BTreeMap<String, String>, found: &mut Vec<F
         && let Some(message) = missing(command, path, cwd)
     {
         add(found, Severity::Error, key("ready.exec"), message);
+    }
+}
+
+/// The directory, or the command and its inputs.
+fn migrations(migrate: &Migrate, env: &BTreeMap<String, String>, found: &mut Vec<Finding>) {
+    match &migrate.work {
+        MigrateWork::Dir(dir) if !dir.is_dir() => {
+            let message = format!(
+                "{} is no directory; create it in the image, or correct the path",
+                dir.display()
+            );
+            add(found, Severity::Error, "migrate.dir".to_owned(), message);
+        }
+        MigrateWork::Dir(_) => {}
+        MigrateWork::Command(command) => {
+            if let Some(message) = missing(command, env.get("PATH").map(String::as_str), None) {
+                add(found, Severity::Error, "migrate.command".to_owned(), message);
+            }
+        }
+    }
+    for input in migrate.inputs.iter().filter(|input| !input.exists()) {
+        let message = format!("{} does not exist; correct the path", input.display());
+        add(found, Severity::Error, "migrate.inputs".to_owned(), message);
     }
 }
 
@@ -130,6 +160,7 @@ fn program(command: &Command) -> &str {
     match command {
         Command::Argv(argv) => argv.first().map(String::as_str).unwrap_or_default(),
         Command::Shell(_) => "/bin/sh",
+        Command::Migrate => "",
     }
 }
 
@@ -141,7 +172,7 @@ fn missing(command: &Command, path: Option<&str>, cwd: Option<&Path>) -> Option<
         _ => lookup::why_not(program, path, cwd),
     };
     Some(match command {
-        Command::Argv(_) => trouble,
+        Command::Argv(_) | Command::Migrate => trouble,
         Command::Shell(_) => {
             format!("{trouble}; a string needs a shell, write a list in an image without one")
         }

@@ -73,6 +73,7 @@ pub fn explain_json(plan: &Plan) -> Value {
             "command": match &process.command {
                 Command::Argv(argv) => json!(argv),
                 Command::Shell(text) => json!(text),
+                Command::Migrate => json!(null),
             },
             "after": policy.after.iter().map(|id| plan.processes[id.0].name.as_str()).collect::<Vec<_>>(),
             "ready": process.ready.as_ref().map(|ready| ready.probe.to_string()),
@@ -337,6 +338,7 @@ impl fmt::Display for Command {
         let argv = match self {
             Command::Argv(argv) => argv,
             Command::Shell(text) => return write!(f, "/bin/sh -c {text:?}"),
+            Command::Migrate => return f.write_str("built in"),
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
         for (place, word) in argv.iter().enumerate() {

@@ -12,6 +12,7 @@ mod expand;
 mod explain;
 mod graph;
 mod keys;
+mod migrate;
 mod plan;
 mod platform;
 mod presets;
@@ -38,9 +39,10 @@ use crate::machine::ProcessId;
 pub use check::{Finding, Severity, findings};
 pub use error::{ConfigError, ConfigErrors};
 pub use explain::{explain, explain_json};
+pub(crate) use migrate::check_url as check_database_url;
 pub use plan::{
-    Command, EnvInherit, Health, HttpTarget, LogFormat, Logs, Otherwise, Plan, Platform, Probe, Process,
-    Ready, Run, Secret, Secrets, Sees, Source, Stdin, User,
+    Command, EnvInherit, Health, HttpTarget, LogFormat, Logs, Migrate, MigrateWork, Otherwise, Plan,
+    Platform, Probe, Process, Ready, Run, Secret, Secrets, Sees, Source, Stdin, User,
 };
 pub(crate) use sections::bearer_token as check_bearer_token;
 pub use text::{AbsentSecret, Text};
@@ -141,6 +143,25 @@ pub fn load_health(inputs: &Inputs) -> Result<Health, ConfigErrors> {
     }
 }
 
+/// Reads `[migrate]` and `[secrets]` alone, for `runmate migrate`: it needs no process, and the image that it
+/// runs in may have none.
+pub fn load_migrate(inputs: &Inputs) -> Result<(Migrate, Secrets, Vec<String>), ConfigErrors> {
+    let found = source::find(inputs)?;
+    let (name, text) = found
+        .as_ref()
+        .map_or(("", ""), |found| (&found.name, &found.text));
+    let (doc, document) = Doc::parse(name, text, inputs.env);
+    let root = Table::root(&doc, &document);
+    let found = secrets::read(&root);
+    let migrate = migrate::read(root.get("migrate").as_ref(), &doc);
+    let errors = doc.into_errors();
+    if errors.is_empty() {
+        Ok((migrate, found.secrets, found.warnings))
+    } else {
+        Err(ConfigErrors { errors })
+    }
+}
+
 /// Resolves a document; `name` is what errors call it.
 fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan, ConfigErrors> {
     let (doc, document) = Doc::parse(name, text, inputs.env);
@@ -153,6 +174,12 @@ fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan
     let logs = sections::logs(root.get("logs").as_ref());
     let (mut processes, main) = processes(&root, inputs, logs.format);
     secrets::in_process_env(&doc, &mut processes, &mut found);
+    let migrate = root.get("migrate").map(|section| {
+        let migrate = migrate::read(Some(&section), &doc);
+        migrate::need_database(&section, &migrate);
+        migrate::add_task(&section, &migrate, logs.format, &mut processes);
+        migrate
+    });
 
     let errors = doc.into_errors();
     if !errors.is_empty() {
@@ -167,6 +194,7 @@ fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan
         health,
         logs,
         secrets: found.secrets,
+        migrate,
         warnings: found.warnings,
     };
     plan.warnings.extend(warnings::warnings(&plan));

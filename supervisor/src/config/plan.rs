@@ -38,6 +38,8 @@ pub struct Plan {
     pub logs: Logs,
     /// What is to be resolved before the first process starts.
     pub secrets: Secrets,
+    /// The migrations, if there are any: the last of the processes.
+    pub migrate: Option<Migrate>,
     /// Things that are legal but probably not meant, each a full sentence.
     pub warnings: Vec<String>,
 }
@@ -108,6 +110,40 @@ pub enum Command {
     Argv(Vec<String>),
     /// A string, run by `/bin/sh -c`.
     Shell(String),
+    /// Not from the config: the helper that does what `[migrate]` says.
+    Migrate,
+}
+
+/// `[migrate]`, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migrate {
+    /// The URL of the database; `None` only outside of a [`Plan`], where the command line may have it.
+    pub database: Option<Text>,
+    /// What migrates.
+    pub work: MigrateWork,
+    /// What the ledger records, if the config says so.
+    pub release: Option<String>,
+    /// What decides whether a command has to run again.
+    pub inputs: Vec<PathBuf>,
+    /// How long to wait for the database and for the lock.
+    pub wait: Duration,
+    /// How long a statement may wait for a lock; zero is for ever.
+    pub lock_timeout: Duration,
+    /// How long a statement may take; zero is as long as it takes.
+    pub statement_timeout: Duration,
+    /// Whether to create the database.
+    pub create: bool,
+    /// Whether the container starts even if the migrations failed.
+    pub continues: bool,
+}
+
+/// What migrates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MigrateWork {
+    /// The SQL files of a directory.
+    Dir(PathBuf),
+    /// A command.
+    Command(Command),
 }
 
 /// A readiness probe.
@@ -178,6 +214,16 @@ pub enum Sees {
     All,
     /// Those named.
     Only(Vec<String>),
+}
+
+impl Plan {
+    /// The task that migrates, if there is one.
+    pub fn migration(&self) -> Option<ProcessId> {
+        let mut processes = self.processes.iter();
+        processes
+            .position(|process| process.command == Command::Migrate)
+            .map(ProcessId)
+    }
 }
 
 impl Process {

@@ -306,6 +306,7 @@ fn stop(header: &Header, command: &Command) -> (Stop, Option<&'static str>) {
             Scope::Process,
         ),
         Command::Shell(_) => (None, Scope::Group),
+        Command::Migrate => (None, Scope::Process),
     };
     let (signal, preset) = match (get("signal"), preset) {
         (Some(value), _) => (signals::stop(&value).unwrap_or(Signal::TERM), None),

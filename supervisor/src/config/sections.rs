@@ -198,10 +198,6 @@ fn only(value: Option<Value>, now: &str, all: &[&str]) {
 /// The sections that this version knows and does not act on: one error each, and one for every key
 /// that no version will know.
 pub(super) fn later(root: &Table) {
-    if let Some(migrate) = root.get("migrate") {
-        migrate.table(Some(keys::MIGRATE), "a table [migrate]");
-        migrate.error(LATER);
-    }
     if let Some(trace) = root.get("trace") {
         let table = trace.table(Some(keys::TRACE), "a table [trace]");
         let off = |table: &Table| {

@@ -4,6 +4,7 @@
 //! A helper reads its job from stdin and writes its answer to descriptor [`ANSWER_FD`]; both ends of that
 //! conversation stand in `protocol`.
 
+mod migrate;
 mod protocol;
 mod resolve;
 mod secrets;
@@ -13,6 +14,7 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+pub(crate) use migrate::main as migrate_main;
 pub(crate) use protocol::{Answer, Answers, Job, Report, read_answers};
 pub(crate) use resolve::resolve;
 pub(crate) use secrets::main as secrets_main;
@@ -22,6 +24,12 @@ pub(crate) const ANSWER_FD: RawFd = 3;
 
 /// The hidden subcommand of the helper that resolves secrets.
 pub(crate) const SECRETS: &str = "helper-secrets";
+
+/// The hidden subcommand of the helper that migrates.
+pub(crate) const MIGRATE: &str = "helper-migrate";
+
+/// The hidden subcommand of the guard of a migration command; the command follows.
+pub(crate) const GUARD: &str = "helper-guard";
 
 /// The command line of a helper: this very binary, which may have no name in its image any more.
 pub(crate) fn command(word: &str) -> Vec<OsString> {

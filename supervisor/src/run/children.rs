@@ -49,6 +49,8 @@ pub(super) struct Children {
     plan: Rc<config::Plan>,
     /// By the process of the plan; empty until the secrets are there.
     environments: Vec<Environment>,
+    /// What the task that migrates reads from its stdin: it holds the database's password.
+    migration: Option<Rc<OwnedFd>>,
     sink: Rc<Sink>,
     scratch: Scratch,
     sender: probes::Sender,
@@ -82,6 +84,7 @@ impl Children {
             lives: plan.processes.iter().map(|_| None).collect(),
             plan,
             environments: Vec::new(),
+            migration: None,
             sink,
             scratch: Scratch::default(),
             sender,
@@ -98,6 +101,11 @@ impl Children {
     /// Says what the processes find in their environments. None of them is started before.
     pub fn give_environments(&mut self, environments: Vec<Environment>) {
         self.environments = environments;
+    }
+
+    /// Says what the task that migrates has to do. It is not started before.
+    pub fn give_migration(&mut self, settings: OwnedFd) {
+        self.migration = Some(Rc::new(settings));
     }
 
     /// Starts a helper; gives the pipe of its answer.
@@ -281,6 +289,13 @@ impl Children {
             Stdin::Inherit if has_terminal => StdinFrom::Terminal,
             Stdin::Inherit => StdinFrom::Inherit,
         };
+        // Taken: it is started once, and the password stays with us no longer than that.
+        if let Some(settings) = self
+            .migration
+            .take_if(|_| plan.command == config::Command::Migrate)
+        {
+            spec.stdin = StdinFrom::File(settings);
+        }
         spec.output = if plan.format == LogFormat::Inherit {
             Output::Inherit
         } else {

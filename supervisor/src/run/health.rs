@@ -74,12 +74,15 @@ pub(super) async fn serve(health: Health, listener: TcpListener) -> io::Result<(
     }
 }
 
-/// What to publish.
-pub(super) fn snapshot(view: &View, names: &[String], now: Duration) -> Snapshot {
+/// What to publish. `migrate`: the task that migrates, if there is one.
+pub(super) fn snapshot(view: &View, names: &[String], migrate: Option<ProcessId>, now: Duration) -> Snapshot {
     let name = |process: &ProcessId| names[process.0].as_str();
     let list = |processes: &[ProcessId]| processes.iter().map(name).collect::<Vec<_>>().join(", ");
+    // Everybody waits for it, so until it is settled nothing else happens.
+    let migrating = migrate.is_some_and(|migrate| view.unready.contains(&migrate));
     let phase = match view.phase {
         Phase::Booting => HealthPhase::Booting,
+        Phase::Starting if migrating => HealthPhase::Migrating,
         Phase::Starting => HealthPhase::Starting,
         Phase::Up => HealthPhase::Up,
         Phase::Draining => HealthPhase::Draining,
@@ -92,6 +95,7 @@ pub(super) fn snapshot(view: &View, names: &[String], now: Duration) -> Snapshot
     let ready = match view.unready.as_slice() {
         [] if view.phase == Phase::Up => Ok(()),
         [] => Err(format!("the container is {}", phase.name())),
+        _ if migrating && view.phase == Phase::Starting => Err("the database is being migrated".to_owned()),
         unready => Err(format!("not ready: {}", list(unready))),
     };
     let components = view.processes.iter().zip(names).map(|(process, name)| {

@@ -117,6 +117,11 @@ impl Supervisor {
         self.children.kill_helper();
     }
 
+    /// See [`Children::give_migration`].
+    pub fn give_migration(&mut self, settings: OwnedFd) {
+        self.children.give_migration(settings);
+    }
+
     /// See [`Children::give_environments`].
     pub fn give_environments(&mut self, environments: Vec<Environment>) {
         self.children.give_environments(environments);
@@ -304,7 +309,8 @@ impl Supervisor {
         let Some(health) = &self.health else { return };
         let view = self.machine.view();
         if self.published.as_ref() != Some(&view) {
-            health.publish(health::snapshot(&view, &self.names, self.zero.elapsed()));
+            let migrate = self.plan.migration();
+            health.publish(health::snapshot(&view, &self.names, migrate, self.zero.elapsed()));
             self.published = Some(view);
         }
     }

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use super::{Owner, Values};
 use crate::config::{self, AbsentSecret, Command, EnvInherit, Process};
+use crate::helper;
 use crate::process::sys;
 
 /// Runmate's own environment, read once.
@@ -158,6 +159,7 @@ pub(crate) fn argv(command: &Command) -> Vec<OsString> {
     match command {
         Command::Argv(argv) => argv.iter().map(OsString::from).collect(),
         Command::Shell(line) => ["/bin/sh", "-c", line].map(OsString::from).to_vec(),
+        Command::Migrate => helper::command(helper::MIGRATE),
     }
 }
 

@@ -1,0 +1,145 @@
+//! Waiting: for the database, for our turn, and never past a stop or the deadline.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::db::{Session, SessionError};
+use crate::error::{Error, ErrorKind};
+use crate::event::Event;
+use crate::run::{Runner, identity};
+
+/// How often those who wait say so.
+pub(super) const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// The first and the longest pause between attempts to connect.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long until the lock is tried again: often at first, because most migrations are quick.
+pub(super) fn poll(waited: Duration) -> Duration {
+    let pause = match waited.as_secs() {
+        0..10 => Duration::from_millis(200),
+        10..60 => Duration::from_millis(500),
+        _ => Duration::from_secs(1),
+    };
+    jittered(pause)
+}
+
+/// Between three quarters and all of it, so that a fleet does not ask in step.
+pub(super) fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.75 + 0.25 * identity::random_fraction())
+}
+
+pub(super) async fn sleep(pause: Duration) -> Result<(), SessionError> {
+    tokio::time::sleep(pause).await;
+    Ok(())
+}
+
+/// The caller's wish to stop. Once made, it stays.
+pub(crate) struct Stop {
+    wish: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Stop {
+    pub fn new(wish: impl Future<Output = ()> + Send + 'static) -> Stop {
+        Stop {
+            wish: Some(Box::pin(wish)),
+        }
+    }
+
+    /// Returns when a stop is wished for, and at once ever after.
+    pub async fn wished(&mut self) {
+        if let Some(wish) = &mut self.wish {
+            wish.await;
+            self.wish = None;
+        }
+    }
+}
+
+pub(super) fn stopped() -> Error {
+    Error::new(ErrorKind::Stopped, "stopped as asked")
+}
+
+impl Runner<'_> {
+    /// Does something that may be dropped halfway: nothing has been begun yet.
+    pub(super) async fn unless_stopped<T>(
+        &mut self,
+        action: impl Future<Output = Result<T, SessionError>>,
+    ) -> Result<T, SessionError> {
+        tokio::select! {
+            biased;
+            () = self.stop.wished() => Err(stopped().into()),
+            result = action => result,
+        }
+    }
+
+    /// Connects, as soon as that is possible.
+    pub(super) async fn connect<S: Session>(&mut self) -> Result<S, Error> {
+        let mut pause = FIRST_PAUSE;
+        let mut said = String::new();
+        let mut next_report = Instant::now();
+        loop {
+            // At least one attempt gets its time, however short the time to wait is.
+            let until = self.deadline.max(Instant::now() + LONGEST_PAUSE);
+            let attempt = async {
+                match timeout_at(until, S::connect(&self.job.target, &self.run)).await {
+                    Ok(result) => result,
+                    Err(_) => Err(SessionError::Transient("no answer".to_owned())),
+                }
+            };
+            let attempt = tokio::select! {
+                biased;
+                () = self.stop.wished() => return Err(stopped()),
+                result = attempt => result,
+            };
+            let cause = match attempt {
+                Ok(session) => return Ok(session),
+                Err(SessionError::Final(error)) => return Err(error),
+                Err(SessionError::Transient(cause)) => cause,
+            };
+            if cause != said || Instant::now() >= next_report {
+                next_report = Instant::now() + REPORT_EVERY;
+                said.clone_from(&cause);
+                (self.report)(Event::WaitingForDatabase {
+                    database: self.job.target.name.clone(),
+                    cause: cause.clone(),
+                });
+            }
+            self.pause_before_deadline(pause, &cause).await?;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// A connection broke while nothing was held.
+    pub(super) async fn lost_before(&mut self, cause: String) -> Result<(), Error> {
+        (self.report)(Event::WaitingForDatabase {
+            database: self.job.target.name.clone(),
+            cause: cause.clone(),
+        });
+        self.pause_before_deadline(FIRST_PAUSE, &cause).await
+    }
+
+    async fn pause_before_deadline(&mut self, pause: Duration, cause: &str) -> Result<(), Error> {
+        let pause = jittered(pause);
+        if Instant::now() + pause > self.deadline {
+            let name = &self.job.target.name;
+            let wait = self.job.wait.as_secs_f64();
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("cannot reach the database {name} within {wait:.0}s: {cause}"),
+            )
+            .with_remedy(
+                "check that the host and port are right, that the server runs and lets this container in \
+                 (security group, network); [migrate] wait sets how long to wait",
+            ));
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.wished() => Err(stopped()),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Migrations as the binary offers them: the task of `[migrate]` and the command `runmate migrate` are the same
+//! work with the same words. The work itself is the library's.
+
+mod perform;
+mod report;
+mod settings;
+
+pub(crate) use perform::{Word, perform};
+pub(crate) use report::Style;
+pub(crate) use settings::{GRACE, Settings, Work};

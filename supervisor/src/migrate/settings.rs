@@ -1,0 +1,70 @@
+//! What is to be migrated and how, with every value in it; it goes to the helper as JSON.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, MigrateWork};
+use crate::secrets::environment;
+
+use super::Style;
+
+/// How long a command may take after SIGTERM where nobody says otherwise: what Docker grants, and a little
+/// for us to write down what happened.
+pub(crate) const GRACE: Duration = Duration::from_secs(8);
+
+/// All that a run needs. Holds the database's password: no `Debug`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Settings {
+    pub database: String,
+    pub work: Work,
+    pub release: Option<String>,
+    pub inputs: Vec<PathBuf>,
+    pub wait: Duration,
+    pub lock_timeout: Duration,
+    pub statement_timeout: Duration,
+    pub create: bool,
+    /// From SIGTERM to SIGKILL for a command.
+    pub grace: Duration,
+    pub style: Style,
+}
+
+/// What migrates.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Work {
+    Dir(PathBuf),
+    Command(Vec<OsString>),
+}
+
+impl Settings {
+    /// What the config says, for this database.
+    pub fn new(config: &config::Migrate, database: String, grace: Duration, style: Style) -> Settings {
+        Settings {
+            database,
+            work: match &config.work {
+                MigrateWork::Dir(dir) => Work::Dir(dir.clone()),
+                MigrateWork::Command(command) => Work::Command(environment::argv(command)),
+            },
+            release: config.release.clone(),
+            inputs: config.inputs.clone(),
+            wait: config.wait,
+            lock_timeout: config.lock_timeout,
+            statement_timeout: config.statement_timeout,
+            create: config.create,
+            grace,
+            style,
+        }
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        // Nothing in it can fail to be written: no maps, no floats.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// `None` if these are not the bytes of settings.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Settings> {
+        serde_json::from_slice(bytes).ok()
+    }
+}

@@ -1,0 +1,169 @@
+//! The one who migrates dies, freezes or is cut off.
+
+use std::time::{Duration, Instant};
+
+use crate::lab::{Lab, Server, is_alive, psql, wait_until};
+
+/// A dead holder is followed within this time.
+const SOON: Duration = Duration::from_secs(2);
+
+/// Says who began and who ended, each in a transaction of its own; sleeps until `go_on` has a row.
+const SLEEPER: &str = "-- no-transaction
+CREATE TABLE IF NOT EXISTS who (backend int, what text, at timestamptz DEFAULT clock_timestamp());
+INSERT INTO who VALUES (pg_backend_pid(), 'begins');
+SELECT pg_sleep(20) WHERE NOT EXISTS (SELECT FROM go_on);
+INSERT INTO who VALUES (pg_backend_pid(), 'ends');
+";
+
+fn sleeping(url: &str) -> String {
+    psql(
+        url,
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(20)%' \
+         AND pid <> pg_backend_pid()",
+    )
+}
+
+#[test]
+fn after_kill_the_next_ends_what_is_left_and_takes_over() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("takeover");
+    psql(&url, "CREATE TABLE go_on (id int)");
+    lab.write("migrations/1_sleeper.sql", SLEEPER);
+    let first = lab.start(&url, &[]);
+    wait_until("the statement", || (sleeping(&url) == "1").then_some(()));
+    let next = lab.start(&url, &[]);
+    next.wait_for("waiting for the lock");
+    psql(&url, "INSERT INTO go_on VALUES (1)");
+    first.signal(libc::SIGKILL);
+    let killed = Instant::now();
+    next.wait_for("has the lock");
+    assert!(killed.elapsed() < SOON, "{:?}", killed.elapsed());
+    let next = next.end();
+    assert_eq!(next.code, Some(0), "{}", next.said);
+    assert!(
+        next.said
+            .contains("ended 1 database sessions that a dead run had left behind"),
+        "{}",
+        next.said
+    );
+    assert_eq!(sleeping(&url), "0");
+    // The first began and never ended; the second went on behind what was done, so it never began anew.
+    let who = psql(&url, "SELECT what, count(*) FROM who GROUP BY what ORDER BY what");
+    assert_eq!(who, "begins|1\nends|1");
+    let releases = psql(&url, "SELECT state FROM _runmate_releases ORDER BY started_at");
+    assert_eq!(releases, "lost\ndone");
+}
+
+#[test]
+fn a_frozen_one_keeps_its_lock_until_it_is_unlocked() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("frozen");
+    psql(&url, "CREATE TABLE go_on (id int)");
+    lab.write("migrations/1_sleeper.sql", SLEEPER);
+    lab.write("runmate.toml", "[migrate]\nwait = \"3s\"\n");
+    let first = lab.start(&url, &[]);
+    wait_until("the statement", || (sleeping(&url) == "1").then_some(()));
+    first.signal(libc::SIGSTOP);
+    let next = lab.migrate(&url, &[]);
+    assert_eq!(next.code, Some(75), "{}", next.said);
+    assert!(next.said.contains("has held it for"), "{}", next.said);
+    assert!(next.said.contains("runmate migrate unlock"), "{}", next.said);
+    assert_eq!(sleeping(&url), "1");
+    let unlock = lab.migrated(&url, &["unlock"]);
+    assert!(unlock.said.contains("sessions ended"), "{}", unlock.said);
+    psql(&url, "INSERT INTO go_on VALUES (1)");
+    lab.migrated(&url, &[]);
+    // It finds out as soon as it can, and says so.
+    first.signal(libc::SIGCONT);
+    let first = first.end();
+    assert_eq!(first.code, Some(76), "{}", first.said);
+    assert_eq!(psql(&url, "SELECT count(*) FROM who WHERE what = 'ends'"), "1");
+}
+
+#[test]
+fn who_loses_the_lock_stops() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("lost");
+    psql(&url, "CREATE TABLE go_on (id int)");
+    lab.write("migrations/1_sleeper.sql", SLEEPER);
+    let first = lab.start(&url, &[]);
+    wait_until("the statement", || (sleeping(&url) == "1").then_some(()));
+    let holder = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' LIMIT 1";
+    assert_eq!(psql(&url, holder), "t");
+    let first = first.end();
+    assert_eq!(first.code, Some(76), "{}", first.said);
+    assert!(first.said.contains("lock was lost"), "{}", first.said);
+    // The statement does not outlive the one who ran it for long either.
+    wait_until("an end of the statement", || {
+        (sleeping(&url) == "0").then_some(())
+    });
+}
+
+/// Writes its pid, has a child in its own group and one in a session of its own, and waits for both.
+const FAMILY: &str = "echo $$ >> pids; sleep 60 & echo $! >> pids; setsid sleep 60 & echo $! >> pids; \
+                      touch started; wait";
+
+fn pids(lab: &Lab) -> Vec<i32> {
+    lab.read("pids")
+        .lines()
+        .map(|pid| pid.parse().expect("a pid"))
+        .collect()
+}
+
+#[test]
+fn a_killed_ones_command_dies_with_all_it_started_before_the_next_begins() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("family");
+    let first = lab.start(&url, &["--", "/bin/sh", "-c", FAMILY]);
+    wait_until("the family", || lab.path("started").exists().then_some(()));
+    let family = pids(&lab);
+    assert_eq!(family.len(), 3);
+    assert!(family.iter().all(|pid| is_alive(*pid)));
+    let next = "for pid in $(cat pids); do kill -0 $pid 2>/dev/null && echo $pid lives; done; true";
+    let next = lab.start(&url, &["--", "/bin/sh", "-c", next]);
+    next.wait_for("waiting for the lock");
+    first.signal(libc::SIGKILL);
+    let killed = Instant::now();
+    let next = next.end();
+    assert!(killed.elapsed() < SOON, "{:?}", killed.elapsed());
+    assert_eq!(next.code, Some(0), "{}", next.said);
+    assert!(!next.said.contains("lives"), "{}", next.said);
+    assert!(family.iter().all(|pid| !is_alive(*pid)));
+}
+
+#[test]
+fn a_killed_ones_command_loses_its_database_sessions() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("sessions");
+    let sleeper = "exec psql \"$DATABASE_URL\" -c 'SELECT pg_sleep(20)'";
+    let first = lab.start(&url, &["--", "/bin/sh", "-c", sleeper]);
+    wait_until("the statement", || (sleeping(&url) == "1").then_some(()));
+    let named = psql(
+        &url,
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND application_name LIKE 'runmate/%'",
+    );
+    assert_eq!(named, "1");
+    first.signal(libc::SIGKILL);
+    let killed = Instant::now();
+    let next = lab.migrated(&url, &["--", "true"]);
+    assert!(killed.elapsed() < SOON, "{:?} {}", killed.elapsed(), next.said);
+    assert_eq!(sleeping(&url), "0");
+}
+
+#[test]
+fn a_frozen_ones_command_is_ended_by_its_guard() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("guard");
+    let first = lab.start(&url, &["--", "/bin/sh", "-c", FAMILY]);
+    wait_until("the family", || lab.path("started").exists().then_some(()));
+    let family = pids(&lab);
+    first.signal(libc::SIGSTOP);
+    // 15 s without a sign of life.
+    wait_until("the end of the family", || {
+        family.iter().all(|pid| !is_alive(*pid)).then_some(())
+    });
+    first.signal(libc::SIGCONT);
+    let first = first.end();
+    assert_eq!(first.code, Some(1), "{}", first.said);
+    assert!(first.said.contains("no sign of life"), "{}", first.said);
+}
