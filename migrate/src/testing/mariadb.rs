@@ -120,7 +120,10 @@ pub(crate) struct Database {
 
 impl Database {
     pub fn target(&self) -> Target {
-        Target::parse(&self.url).expect("a URL")
+        let mut target = Target::parse(&self.url).expect("a URL");
+        // Longer than any test waits for anything.
+        target.lock_timeout = Duration::from_secs(60);
+        target
     }
 
     pub async fn connect(&self) -> MySqlConnection {

@@ -26,9 +26,6 @@ const ANSWER: Duration = Duration::from_secs(15);
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How long a worker is told to stop before that is given up.
-const CANCEL_WITHIN: Duration = Duration::from_secs(2);
-
 /// A connection that holds two locks: ours, and sqlx's so that sqlx-cli is kept out.
 pub(crate) struct MySqlSession {
     place: Place,
@@ -51,6 +48,11 @@ impl MySqlSession {
             .execute(&mut self.connection)
             .await;
         answer.map(drop).map_err(|error| self.failed(&error, what))
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&mut self) -> &mut MySqlConnection {
+        &mut self.connection
     }
 
     /// The first column, named `answer`, of the only row.
@@ -267,24 +269,17 @@ impl Session for MySqlSession {
     }
 
     async fn cancel(&mut self, handle: &Reins) -> Result<(), SessionError> {
+        // Once. A statement that was about to be sent may come after it; the caller cancels again until the
+        // worker has ended.
         handle.pull();
-        // A statement that was about to be sent is not there yet to be killed: until the worker has noticed,
-        // it is killed again.
-        let deadline = Instant::now() + CANCEL_WITHIN;
-        loop {
-            let sql = format!("KILL QUERY {}", handle.id());
-            match sqlx::raw_sql(AssertSqlSafe(sql))
-                .execute(&mut self.connection)
-                .await
-            {
-                Err(error) if error::number(&error) == Some(1094) => return Ok(()),
-                Err(error) => return Err(self.failed(&error, "cancel a statement on")),
-                Ok(_) => {}
-            }
-            sleep(LOOK_EVERY).await;
-            if !handle.is_running() || Instant::now() >= deadline {
-                return Ok(());
-            }
+        match sqlx::raw_sql(AssertSqlSafe(format!("KILL QUERY {}", handle.id())))
+            .execute(&mut self.connection)
+            .await
+        {
+            // It has ended already.
+            Err(error) if error::number(&error) == Some(1094) => Ok(()),
+            Err(error) => Err(self.failed(&error, "cancel a statement on")),
+            Ok(_) => Ok(()),
         }
     }
 

@@ -32,7 +32,6 @@ pub(crate) struct Reins(Arc<State>);
 struct State {
     id: u64,
     pulled: AtomicBool,
-    running: AtomicBool,
 }
 
 impl Reins {
@@ -47,11 +46,6 @@ impl Reins {
 
     pub(super) fn is_pulled(&self) -> bool {
         self.0.pulled.load(Ordering::SeqCst)
-    }
-
-    /// A statement of a migration is on the server, or about to be.
-    pub(super) fn is_running(&self) -> bool {
-        self.0.running.load(Ordering::SeqCst)
     }
 }
 
@@ -99,7 +93,6 @@ impl MySqlWorker {
             reins: Reins(Arc::new(State {
                 id,
                 pulled: AtomicBool::new(false),
-                running: AtomicBool::new(false),
             })),
             place: place.clone(),
             run: run.clone(),
@@ -118,20 +111,23 @@ impl MySqlWorker {
     /// Executes a statement of a migration, and sees to it that it ends in time.
     async fn run(&mut self, text: &str) -> Result<(), sqlx::Error> {
         self.timed_out = false;
-        self.reins.0.running.store(true, Ordering::SeqCst);
-        // After the flag was set: whoever pulls the reins now either is seen here, or sees the flag.
-        let answer = if self.reins.is_pulled() {
-            Err(sqlx::Error::WorkerCrashed)
-        } else if self.server_times || self.statement_timeout.is_zero() {
-            sqlx::raw_sql(AssertSqlSafe(text))
-                .execute(&mut self.connection)
-                .await
-                .map(drop)
-        } else {
-            self.run_timed(text).await
-        };
-        self.reins.0.running.store(false, Ordering::SeqCst);
-        answer
+        if self.reins.is_pulled() {
+            return Err(sqlx::Error::WorkerCrashed);
+        }
+        if !self.server_times && !self.statement_timeout.is_zero() {
+            return self.run_timed(text).await;
+        }
+        let statement = sqlx::raw_sql(AssertSqlSafe(text));
+        statement.execute(&mut self.connection).await.map(drop)
+    }
+
+    /// As on MySQL.
+    #[cfg(test)]
+    pub(super) async fn time_statements_here(&mut self) {
+        self.own("SET SESSION max_statement_time = 0".to_owned())
+            .await
+            .expect("a setting");
+        self.server_times = false;
     }
 
     async fn run_timed(&mut self, text: &str) -> Result<(), sqlx::Error> {
@@ -194,12 +190,13 @@ impl MySqlWorker {
     }
 }
 
-/// Opens a connection that carries a lock by which others find it.
+/// Opens a connection that carries a lock by which others find it. The wait is for one of ours that the server
+/// has not seen the end of yet.
 async fn enter(place: &Place, settings: &str, lock: &str) -> Result<(MySqlConnection, u64), SessionError> {
     let mut connection = place.connect().await?;
     let sql = format!(
         "SET SESSION {};
-        SELECT CAST(CONNECTION_ID() AS UNSIGNED) AS id, GET_LOCK({}, 0) AS got",
+        SELECT CAST(CONNECTION_ID() AS UNSIGNED) AS id, GET_LOCK({}, 5) AS got",
         settings.replace(", ", ", SESSION "),
         literal(lock)
     );

@@ -27,8 +27,18 @@ const SLICE: Duration = Duration::from_millis(200);
 pub(crate) struct SqliteWorker {
     connection: SqliteConnection,
     brake: Brake,
+    /// A statement runs in a thread of the connection's, which would go on with it when nobody waits any more.
+    _stop: StopWhenDropped,
     lock_timeout: Duration,
     statement_timeout: Duration,
+}
+
+struct StopWhenDropped(Brake);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.pull();
+    }
 }
 
 impl SqliteWorker {
@@ -51,6 +61,7 @@ impl SqliteWorker {
             .set_progress_handler(EVERY, move || ours.may_go_on());
         Ok(SqliteWorker {
             connection,
+            _stop: StopWhenDropped(brake.clone()),
             brake,
             lock_timeout,
             statement_timeout,

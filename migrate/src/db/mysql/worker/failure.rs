@@ -25,12 +25,7 @@ impl MySqlWorker {
         let unsure = steps.in_doubt && in_part && !matches!(error, sqlx::Error::WorkerCrashed);
         let verdict = self.judge(steps, &error, unsure);
         let _ = self.own_again("ROLLBACK; UNLOCK TABLES".to_owned()).await;
-        let nothing_done = !unsure
-            && !steps.foreign
-            && steps.statements[..steps.done]
-                .iter()
-                .all(|statement| Nature::of(&statement.text) == Nature::Setting);
-        if nothing_done {
+        if !unsure && !steps.foreign && steps.is_untouched() {
             if steps.recorded {
                 let _ = self.forget(steps.migration.version).await;
             }
@@ -90,7 +85,7 @@ fn failed(steps: &Steps<'_>, said: &str, unsure: bool) -> Error {
         "its record".to_owned()
     };
     let head = format!("cannot apply {file}: {what} failed: {said}");
-    let applied = first(steps.done);
+    let applied = first(if steps.is_untouched() { 0 } else { steps.done });
     if unsure {
         let before = applied.map_or_else(String::new, |applied| format!("{applied} applied, and "));
         let message =
@@ -102,11 +97,19 @@ fn failed(steps: &Steps<'_>, said: &str, unsure: bool) -> Error {
         return Error::new(ErrorKind::Failed, message).with_remedy(remedy);
     }
     match applied {
-        None => Error::new(
-            ErrorKind::Failed,
-            format!("{head}; nothing of the file is applied"),
-        )
-        .with_remedy(format!("fix statement {number} in {file} and start again")),
+        None if steps.foreign => {
+            let message = format!("{head}; this run has applied nothing of the file");
+            let remedy = format!(
+                "another program has begun the file: take back what it applied, or fix statement {number}; then run \
+                 `runmate migrate repair`"
+            );
+            Error::new(ErrorKind::Failed, message).with_remedy(remedy)
+        }
+        None => {
+            let message = format!("{head}; nothing of the file is applied");
+            let remedy = format!("fix statement {number} in {file} and start again");
+            Error::new(ErrorKind::Failed, message).with_remedy(remedy)
+        }
         Some(applied) => {
             let message = format!(
                 "{head}; MySQL commits DDL implicitly: {applied} applied, this one and those after it are not"

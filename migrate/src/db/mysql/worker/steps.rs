@@ -36,6 +36,11 @@ impl<'a> Steps<'a> {
             .map(|statement| Nature::of(&statement.text))
     }
 
+    /// Nothing is done but settings of the session.
+    pub(super) fn is_untouched(&self) -> bool {
+        (0..self.done).all(|index| self.nature(index) == Some(Nature::Setting))
+    }
+
     pub(super) fn mark(&self, done: usize, in_doubt: bool) -> Mark<'a> {
         Mark {
             migration: self.migration,
@@ -188,6 +193,10 @@ impl MySqlWorker {
             steps.at = next;
             let since = Instant::now();
             self.run_doubted(steps, next, report).await?;
+            // A statement that was killed may say that it is done (`DO SLEEP(60)`). It can still be undone.
+            if self.reins.is_pulled() {
+                return Err(sqlx::Error::WorkerCrashed);
+            }
             took.push(since.elapsed());
             next += 1;
         };

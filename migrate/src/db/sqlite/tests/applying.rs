@@ -207,21 +207,8 @@ async fn a_statement_can_be_cancelled() {
         let answer = apply(&mut worker, &slow, Mode::Run).await.0;
         (answer, worker)
     });
-    // The statement runs once the worker has the write lock.
     let mut other = place.connect().await;
-    crate::testing::until("the worker writes", async || {
-        sqlx::raw_sql("PRAGMA busy_timeout = 0")
-            .execute(&mut other)
-            .await
-            .expect("a setting");
-        let busy = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK")
-            .execute(&mut other)
-            .await
-            .is_err();
-        let _ = sqlx::raw_sql("ROLLBACK").execute(&mut other).await;
-        busy
-    })
-    .await;
+    until("the worker writes", async || is_locked(&mut other).await).await;
     session.cancel(&handle).await.expect("to cancel");
     let (answer, mut worker) = task.await.expect("no panic");
     assert!(matches!(answer, Err(ApplyError::Cancelled(_))), "{answer:?}");
@@ -235,6 +222,35 @@ async fn a_statement_can_be_cancelled() {
     assert!(
         matches!(answer, Err(ApplyError::Cancelled(_))),
         "nothing after it: {answer:?}"
+    );
+}
+
+/// True if somebody writes: then the worker is at its statement.
+async fn is_locked(other: &mut SqliteConnection) -> bool {
+    let mut try_it = async |sql| sqlx::raw_sql(sql).execute(&mut *other).await.is_ok();
+    try_it("PRAGMA busy_timeout = 0").await;
+    let locked = !try_it("BEGIN IMMEDIATE").await;
+    try_it("ROLLBACK").await;
+    locked
+}
+
+/// As when the lock is lost: the work is dropped in the middle.
+#[tokio::test]
+async fn a_worker_that_is_dropped_stops() {
+    let place = Place::new();
+    let mut session = place.holder("one").await;
+    let mut worker = session.worker().await.expect("a worker");
+    let task = tokio::spawn(async move { apply(&mut worker, &migration(1, SLOW), Mode::Run).await.0 });
+    let mut other = place.connect().await;
+    until("the worker writes", async || is_locked(&mut other).await).await;
+    task.abort();
+    assert!(task.await.is_err(), "nobody waits for it any more");
+    until("it has stopped", async || !is_locked(&mut other).await).await;
+    assert_eq!(
+        place
+            .ask("SELECT count(*) FROM sqlite_master WHERE name = 'slow'")
+            .await,
+        0
     );
 }
 

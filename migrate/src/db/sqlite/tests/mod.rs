@@ -14,7 +14,7 @@ use crate::db::{ApplyError, Ended, Ending, Mode, Session, SessionError, Worker};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::testing::{key, migration, run};
+use crate::testing::{key, migration, run, until};
 use crate::url::Target;
 
 mod applying;
