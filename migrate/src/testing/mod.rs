@@ -44,3 +44,35 @@ pub(crate) fn migration(version: i64, sql: &str) -> Migration {
         no_transaction: sql.starts_with("-- no-transaction"),
     }
 }
+
+/// Sixteen starts at once with ten migrations, of which each inserts a row into `ran`: all end well, and the
+/// versions that they say they applied are all, once each.
+pub(crate) async fn start_sixteen(url: &str) {
+    let files: Vec<Migration> = (1..=10)
+        .map(|version| match version {
+            1 => migration(1, "CREATE TABLE ran (version INT PRIMARY KEY); INSERT INTO ran VALUES (1)"),
+            _ => migration(
+                version,
+                &format!("CREATE TABLE t{version} (a INT); INSERT INTO ran VALUES ({version}); DROP TABLE t{version}"),
+            ),
+        })
+        .collect();
+    let starts: Vec<_> = (0..16)
+        .map(|_| {
+            let migrate = crate::Migrate::new(url).expect("a URL").migrations(files.clone());
+            tokio::spawn(migrate.wait(Duration::from_secs(60)).run())
+        })
+        .collect();
+    let mut applied = Vec::new();
+    for start in starts {
+        applied.extend(
+            start
+                .await
+                .expect("no panic")
+                .expect("every start ends well")
+                .applied,
+        );
+    }
+    applied.sort_unstable();
+    assert_eq!(applied, (1..=10).collect::<Vec<i64>>());
+}

@@ -216,3 +216,13 @@ async fn the_ledger_stays_small() {
     let kept = "SELECT COUNT(*) FROM _runmate_releases WHERE run LIKE '%first' OR run LIKE '%second'";
     assert_eq!(ask(&mut other, kept).await, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_starts_migrate_once() {
+    let database = database().await;
+    crate::testing::start_sixteen(&database.url).await;
+    assert_eq!(
+        ask(&mut database.connect().await, "SELECT COUNT(*) FROM ran").await,
+        10
+    );
+}

@@ -237,3 +237,10 @@ async fn whoever_waits_can_look_while_the_database_is_locked() {
     ));
     holder.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_starts_migrate_once() {
+    let place = Place::new();
+    crate::testing::start_sixteen(&place.target().url).await;
+    assert_eq!(place.ask("SELECT count(*) FROM ran").await, 10);
+}
