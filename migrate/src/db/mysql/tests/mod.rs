@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::Connection;
-
 use super::names::text as literal;
+use super::worker::MySqlWorker;
 use super::*;
 use crate::db::{ApplyError, Ended, Ending, Mode, Seen, Session, SessionError, Worker};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::testing::mariadb::{Database, Server, ask, connect, execute};
+use crate::testing::mariadb::{Database, Server, ask, execute};
 use crate::testing::{key, migration, run, until};
 use crate::url::Target;
 

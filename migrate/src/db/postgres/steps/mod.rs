@@ -5,14 +5,12 @@ mod resume;
 
 use std::time::{Duration, Instant};
 
-use sqlx::Row;
-
-use super::index::{self, Found};
+use super::index;
 use super::report::{self, Place};
 use super::words::{Kind, kind, waits_politely};
-use super::worker::{PgWorker, Stumble, execute, internal, nanoseconds, position};
+use super::worker::{PgWorker, execute, nanoseconds};
 use super::{connect, errors, text};
-use crate::db::{ApplyError, Mode, Progress};
+use crate::db::{ApplyError, Mode};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
