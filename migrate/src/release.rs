@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::db::Key;
-use crate::dir::{Migration, with_lf};
+use crate::dir::{Migration, hexadecimal, with_lf};
 use crate::error::{Error, ErrorKind};
 
 /// How much of a fingerprint stands for it where people read it.
@@ -170,7 +170,7 @@ impl Fields {
     }
 
     fn finish(self) -> String {
-        format!("{:x}", self.0.finalize())
+        hexadecimal(self.0.finalize())
     }
 }
 

@@ -23,6 +23,11 @@ pub(crate) fn with_lf(sql: &str) -> String {
     sql.replace("\r\n", "\n")
 }
 
+/// Two digits for each byte.
+pub(crate) fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

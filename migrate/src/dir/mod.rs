@@ -4,7 +4,7 @@ mod checksum;
 mod plan;
 mod read;
 
-pub(crate) use checksum::with_lf;
+pub(crate) use checksum::{hexadecimal, with_lf};
 pub(crate) use plan::{Plan, plan};
 pub use read::Migration;
 pub(crate) use read::{in_order, read};

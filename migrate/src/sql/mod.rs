@@ -10,6 +10,8 @@ mod tests;
 
 use sha2::{Digest, Sha256};
 
+use crate::dir::hexadecimal;
+
 pub(crate) use split::split;
 
 /// Which rules.
@@ -46,5 +48,5 @@ pub(crate) fn prefix_hash(statements: &[Statement]) -> String {
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text);
     }
-    format!("{:x}", hash.finalize())
+    hexadecimal(hash.finalize())
 }

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
+use crate::dir::hexadecimal;
+
 /// What the server allows.
 const LONGEST: usize = 64;
 
@@ -13,7 +15,7 @@ pub(super) fn lock(database: &str) -> String {
     if name.len() <= LONGEST {
         return name;
     }
-    let hash = format!("{:x}", Sha256::digest(database));
+    let hash = hexadecimal(Sha256::digest(database));
     format!("runmate:{}", &hash[..LONGEST - "runmate:".len()])
 }
 
