@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::config::{self, ConfigErrors, Finding, Inputs, Plan, Severity};
 use crate::helper::{self, Answer, Answers};
+use crate::migrate;
 use crate::process::{self, sys};
 use crate::run::exit_code;
 use crate::secrets::{self, Missing, Settled, environment};
@@ -42,6 +43,16 @@ pub(super) fn check(file: Option<&Path>, command: Vec<String>, as_json: bool, on
         }
     }
     if let Some(asked) = &asked {
+        if let Some(unusable) = &asked.unusable {
+            findings.push(Finding {
+                severity: Severity::Error,
+                key: "migrate.database".to_owned(),
+                message: unusable.message.clone(),
+            });
+            if code == 0 && asked.wrong.is_empty() && asked.missing.is_empty() {
+                code = unusable.exit_code;
+            }
+        }
         findings.extend(asked.findings());
         if code == 0 && !asked.wrong.is_empty() {
             code = exit_code::CONFIG;
@@ -55,6 +66,7 @@ pub(super) fn check(file: Option<&Path>, command: Vec<String>, as_json: bool, on
         let mut report = json!({"ok": ok, "findings": findings, "plan": config::explain_json(&plan)});
         if let Some(asked) = &asked {
             report["resolved"] = json!(asked.resolved);
+            report["database"] = json!(asked.database);
         }
         print(&report.to_string());
     } else {
@@ -63,6 +75,9 @@ pub(super) fn check(file: Option<&Path>, command: Vec<String>, as_json: bool, on
             text.push('\n');
             for name in &asked.resolved {
                 text.push_str(&format!("{name}: resolved\n"));
+            }
+            if let Some(database) = &asked.database {
+                text.push_str(&format!("{database}\n"));
             }
         }
         for finding in &findings {
@@ -86,6 +101,16 @@ struct Asked {
     absent: Vec<Missing>,
     /// What cannot be made of the values.
     wrong: Vec<String>,
+    /// What the migrations found, in a sentence.
+    database: Option<String>,
+    /// Why they would fail.
+    unusable: Option<Unusable>,
+}
+
+/// Why the migrations would fail.
+struct Unusable {
+    message: String,
+    exit_code: i32,
 }
 
 impl Asked {
@@ -110,6 +135,7 @@ impl Asked {
             absent,
         } = secrets::settle(&plan.secrets, answers);
         let mut wrong = Vec::new();
+        let (mut database, mut unusable) = (None, None);
         if missing.is_empty() {
             // Nothing is written: this is a dry run.
             let write = |name: &str, _: &_, _| Ok(format!("/dev/shm/{name}"));
@@ -122,12 +148,20 @@ impl Asked {
                     .flatten(),
             );
             wrong.extend(secrets::health_token(plan, &values).err());
+            match migrate::settings(plan, &values).map(|settings| settings.map(migrate::look)) {
+                Ok(None) => {}
+                Ok(Some(Ok(found))) => database = Some(found),
+                Ok(Some(Err((message, exit_code)))) => unusable = Some(Unusable { message, exit_code }),
+                Err(why) => wrong.push(why),
+            }
         }
         Ok(Asked {
             resolved,
             missing,
             absent,
             wrong,
+            database,
+            unusable,
         })
     }
 

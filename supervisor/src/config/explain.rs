@@ -11,8 +11,8 @@ use crate::machine::{Kind, OnExit, ProcessId, Restart, Scope};
 use runmate_secrets::Form;
 
 use super::{
-    Command, EnvInherit, Health, LogFormat, Otherwise, Plan, Probe, Process, Secret, Source, Stdin, graph,
-    units,
+    Command, EnvInherit, Health, LogFormat, Migrate, MigrateWork, Otherwise, Plan, Probe, Process, Secret,
+    Source, Stdin, graph, units,
 };
 
 /// A plan in lines, the processes in the order they start.
@@ -73,7 +73,11 @@ pub fn explain_json(plan: &Plan) -> Value {
             "command": match &process.command {
                 Command::Argv(argv) => json!(argv),
                 Command::Shell(text) => json!(text),
-                Command::Migrate => json!(null),
+                Command::Migrate => match plan.migrate.as_ref().map(|migrate| &migrate.work) {
+                    Some(MigrateWork::Command(Command::Argv(argv))) => json!(argv),
+                    Some(MigrateWork::Command(Command::Shell(text))) => json!(text),
+                    _ => json!(null),
+                },
             },
             "after": policy.after.iter().map(|id| plan.processes[id.0].name.as_str()).collect::<Vec<_>>(),
             "ready": process.ready.as_ref().map(|ready| ready.probe.to_string()),
@@ -201,7 +205,10 @@ fn role(plan: &Plan, id: ProcessId) -> &'static str {
 /// What there is to say about a process; lines that only name a default of everyone are left out.
 fn details(plan: &Plan, process: &Process) -> Vec<(&'static str, String)> {
     let policy = &process.policy;
-    let mut lines = vec![("command", process.command.to_string())];
+    let mut lines = match &plan.migrate {
+        Some(migrate) if process.command == Command::Migrate => migration(migrate),
+        _ => vec![("command", process.command.to_string())],
+    };
     if !policy.after.is_empty() {
         let names: Vec<&str> = policy
             .after
@@ -280,6 +287,24 @@ fn details(plan: &Plan, process: &Process) -> Vec<(&'static str, String)> {
         lines.push(("logs", process.format.to_string()));
     }
     lines
+}
+
+/// What the task of `[migrate]` does.
+fn migration(migrate: &Migrate) -> Vec<(&'static str, String)> {
+    let release = match (&migrate.release, &migrate.work, migrate.inputs.as_slice()) {
+        (Some(release), ..) => release.clone(),
+        (None, MigrateWork::Dir(_), _) => "a hash of the files".to_owned(),
+        (None, MigrateWork::Command(_), []) => "none: every start runs it".to_owned(),
+        (None, MigrateWork::Command(_), inputs) => {
+            let inputs: Vec<String> = inputs.iter().map(|input| input.display().to_string()).collect();
+            format!("a hash of {}", inputs.join(", "))
+        }
+    };
+    let work = match &migrate.work {
+        MigrateWork::Dir(dir) => ("dir", dir.display().to_string()),
+        MigrateWork::Command(command) => ("command", command.to_string()),
+    };
+    vec![work, ("release", release), ("wait", units::show(migrate.wait))]
 }
 
 fn kind(kind: Kind) -> &'static str {

@@ -5,6 +5,6 @@ mod perform;
 mod report;
 mod settings;
 
-pub(crate) use perform::{Word, perform};
+pub(crate) use perform::{Word, look, perform};
 pub(crate) use report::Style;
-pub(crate) use settings::{GRACE, Settings, Work};
+pub(crate) use settings::{GRACE, Settings, Work, settings};

@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use runmate_migrate::{Error, ErrorKind, Migrate};
 use signal_hook_tokio::Signals;
@@ -14,8 +15,11 @@ use crate::helper;
 use crate::process::sys;
 use crate::run::exit_code;
 
-use super::report::Reporter;
+use super::report::{Reporter, in_full, summary};
 use super::{Settings, Work};
+
+/// How long `check` waits for a database.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What `runmate migrate` is asked to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,14 +70,31 @@ pub(crate) fn perform(word: Word, settings: Settings, env: Option<Vec<(OsString,
     }
 }
 
-async fn word_of(
-    word: Word,
-    settings: Settings,
-    env: Option<Vec<(OsString, OsString)>>,
-    reporter: &Reporter,
-    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
-) -> Result<(), Error> {
-    let events = Reporter(reporter.0);
+/// Looks at the database and what there is to do, for `check`: a sentence; or what is wrong, and the exit code
+/// of the migrations. Must be called while the program has one thread.
+pub(crate) fn look(mut settings: Settings) -> Result<String, (String, i32)> {
+    settings.wait = settings.wait.min(LOOK);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        (
+            format!("cannot start the event loop: {error}"),
+            exit_code::INTERNAL,
+        )
+    })?;
+    let result: Result<_, Error> = runtime.block_on(async {
+        let migrate = builder(settings)?;
+        let database = migrate.database().to_owned();
+        Ok((database, migrate.plan().await?))
+    });
+    runtime.shutdown_background();
+    match result {
+        Ok((database, plan)) => Ok(format!("{database}: {}", summary(&plan))),
+        Err(error) => Err((in_full(&error), error.kind().exit_code())),
+    }
+}
+
+/// The calls of the library that stand for the settings.
+fn builder(settings: Settings) -> Result<Migrate, Error> {
     let Settings {
         database,
         work,
@@ -91,17 +112,27 @@ async fn word_of(
         .lock_timeout(lock_timeout)
         .statement_timeout(statement_timeout)
         .create(create)
-        .inputs(inputs)
-        .on_event(move |event| events.event(&event))
-        .stop_when(stop);
-    drop(database);
+        .inputs(inputs);
     if let Some(release) = release {
         migrate = migrate.release(release);
     }
-    migrate = match work {
+    Ok(match work {
         Work::Dir(dir) => migrate.dir(dir),
         Work::Command(argv) => migrate.command(argv, helper::command(helper::GUARD), grace),
-    };
+    })
+}
+
+async fn word_of(
+    word: Word,
+    settings: Settings,
+    env: Option<Vec<(OsString, OsString)>>,
+    reporter: &Reporter,
+    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+) -> Result<(), Error> {
+    let events = Reporter(reporter.0);
+    let mut migrate = builder(settings)?
+        .on_event(move |event| events.event(&event))
+        .stop_when(stop);
     if let Some(env) = env {
         migrate = migrate.command_env(env);
     }

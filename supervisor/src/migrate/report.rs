@@ -95,10 +95,7 @@ impl Reporter {
                 }
             }
             Style::Json => {
-                let message = match error.remedy() {
-                    Some(remedy) => format!("{error}; {remedy}"),
-                    None => error.to_string(),
-                };
+                let message = in_full(error);
                 let fields =
                     json!({"event": "failed", "reason": error.kind().name(), "exit_code": exit_code});
                 self.json("ERROR", &message, fields);
@@ -132,6 +129,14 @@ impl Reporter {
 /// Who reads only the beginning (`| head`) has seen enough.
 fn out(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// What is wrong and what to do about it.
+pub(super) fn in_full(error: &Error) -> String {
+    match error.remedy() {
+        Some(remedy) => format!("{error}; {remedy}"),
+        None => error.to_string(),
+    }
 }
 
 fn sentence(event: &Event) -> String {
@@ -190,7 +195,8 @@ fn describe(holder: &Holder) -> String {
     )
 }
 
-fn summary(plan: &Planned) -> String {
+/// What there is to do, in a sentence.
+pub(super) fn summary(plan: &Planned) -> String {
     match (plan.up_to_date, plan.pending.len()) {
         (true, _) => format!("up to date ({}, release {})", plan.what, plan.release),
         (false, 0) => format!("would run {} (release {})", plan.what, plan.release),

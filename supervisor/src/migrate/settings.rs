@@ -6,14 +6,41 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{self, MigrateWork};
-use crate::secrets::environment;
+use crate::config::{self, LogFormat, MigrateWork};
+use crate::secrets::{Owner, Values, environment};
 
 use super::Style;
 
 /// How long a command may take after SIGTERM where nobody says otherwise: what Docker grants, and a little
 /// for us to write down what happened.
 pub(crate) const GRACE: Duration = Duration::from_secs(8);
+
+/// The part of the stop budget that the helper that migrates keeps for itself.
+const RECORD: Duration = Duration::from_secs(2);
+
+/// What the task of `[migrate]` has to do, if there is one.
+///
+/// # Errors
+/// If a secret in the database's URL is absent, or what comes out is no URL; a sentence with the key.
+pub(crate) fn settings(plan: &config::Plan, values: &Values) -> Result<Option<Settings>, String> {
+    let Some(migrate) = &plan.migrate else {
+        return Ok(None);
+    };
+    let wrong = |why: String| format!("migrate.database: {why}");
+    let database = migrate.database.clone().unwrap_or_default();
+    let database = database
+        .fill(|name| values.get(name, Owner::ourselves()))
+        .map_err(|absent| wrong(absent.to_string()))?;
+    config::check_database_url(&database).map_err(wrong)?;
+    let style = match plan.logs.format {
+        LogFormat::Json => Style::Json,
+        _ => Style::Text,
+    };
+    // A command is killed before the helper is, which then still has time to write down what happened.
+    let budget = plan.run.stop_budget;
+    let grace = budget.saturating_sub(RECORD).max(budget / 2);
+    Ok(Some(Settings::new(migrate, database, grace, style)))
+}
 
 /// All that a run needs. Holds the database's password: no `Debug`.
 #[derive(Serialize, Deserialize)]

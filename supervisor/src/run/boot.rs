@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
-use tokio::time::{Instant, Interval, MissedTickBehavior, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, sleep_until, timeout_at};
 
 use super::exit::{self, code};
+use super::health;
 use super::probes::Message;
 use super::secrets::{self, Prepared};
 use super::signals::SignalStream;
 use super::supervisor::{GROUP_POLL, Supervisor};
-use super::{health, ports};
 use crate::config::{self, Inputs, LogFormat, Source};
 use crate::machine::{Event, Machine, Plan};
 use crate::output::{Level, Line, Sink, SinkOptions};
@@ -156,7 +156,7 @@ async fn supervise(options: &Options, zero: Instant) -> i32 {
         }
     }
     drop(inherited);
-    watch_port(&supervisor);
+    supervisor.watch_port();
 
     turn(&mut supervisor, &mut signals, messages).await;
     end(supervisor, &sink).await
@@ -279,16 +279,6 @@ fn say_hello(sink: &Sink, config: &config::Plan) {
             "not_pid_1",
             "not PID 1; adopting orphans as a child subreaper",
         ));
-    }
-}
-
-fn watch_port(supervisor: &Supervisor) {
-    if supervisor.platform_address().is_some() {
-        let sender = supervisor.sender();
-        tokio::task::spawn_local(async move {
-            sleep(ports::PATIENCE).await;
-            let _ = sender.send(Message::CheckPort);
-        });
     }
 }
 

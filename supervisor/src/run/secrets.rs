@@ -16,14 +16,14 @@ use super::exit::code;
 use super::log;
 use super::signals::SignalStream;
 use super::supervisor::Supervisor;
-use crate::config::{self, LogFormat};
+use crate::config;
 use crate::helper::{self, ANSWER_FD, Answers, Job, Report};
 use crate::machine::End;
-use crate::migrate::{Settings, Style};
+use crate::migrate;
 use crate::output::{Level, Line, Sink};
 use crate::process::{self, Output, Spec, StdinFrom, sys};
 use crate::secrets::environment::{self, Inherited};
-use crate::secrets::{self, Files, Missing, Owner, Settled, Values};
+use crate::secrets::{self, Files, Missing, Settled, Values};
 
 /// What it came to.
 pub(super) enum Prepared {
@@ -187,8 +187,6 @@ enum Read {
     TimedOut,
 }
 
-/// The part of the stop budget that the helper that migrates keeps for itself.
-const RECORD: Duration = Duration::from_secs(2);
 /// The part of the timeout that PID 1 keeps for itself; and how long the end of a helper is waited for that
 /// closed its pipe.
 const MARGIN: Duration = Duration::from_millis(250);
@@ -321,23 +319,9 @@ fn hand_out(
 
 /// What the task that migrates has to do, as a file for its stdin.
 fn migration(plan: &config::Plan, values: &Values) -> Result<Option<OwnedFd>, String> {
-    let Some(migrate) = &plan.migrate else {
+    let Some(settings) = migrate::settings(plan, values)? else {
         return Ok(None);
     };
-    let wrong = |why: String| format!("migrate.database: {why}");
-    let database = migrate.database.clone().unwrap_or_default();
-    let database = database
-        .fill(|name| values.get(name, Owner::ourselves()))
-        .map_err(|absent| wrong(absent.to_string()))?;
-    config::check_database_url(&database).map_err(wrong)?;
-    let style = match plan.logs.format {
-        LogFormat::Json => Style::Json,
-        _ => Style::Text,
-    };
-    // A command is killed before the helper is, which then still has time to write down what happened.
-    let budget = plan.run.stop_budget;
-    let grace = budget.saturating_sub(RECORD).max(budget / 2);
-    let settings = Settings::new(migrate, database, grace, style);
     let bytes = Zeroizing::new(settings.to_bytes());
     let file =
         sys::file_of(&bytes).map_err(|error| format!("cannot hand over what is to be migrated: {error}"))?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use runmate_health::{Access, Health};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::children::Children;
 use super::probes::{self, Message};
@@ -231,6 +231,10 @@ impl Supervisor {
             Message::Ready(..) | Message::NotYet(..) => {}
             Message::RunProbe(process, id, reply) => self.children.run_probe_command(process, id, reply),
             Message::DropProbe(id) => self.children.drop_probe_command(id),
+            // Tasks before it, migrations above all, may take their time.
+            Message::CheckPort if self.machine.view().processes[self.plan.main.0].state == "waiting" => {
+                self.watch_port();
+            }
             Message::CheckPort => {
                 let line = self
                     .platform_address()
@@ -239,6 +243,17 @@ impl Supervisor {
                     self.sink.line(&line);
                 }
             }
+        }
+    }
+
+    /// Looks at the platform's port when the app has had time to listen on it.
+    pub fn watch_port(&self) {
+        if self.platform_address().is_some() {
+            let sender = self.sender();
+            tokio::task::spawn_local(async move {
+                sleep(ports::PATIENCE).await;
+                let _ = sender.send(Message::CheckPort);
+            });
         }
     }
 

@@ -166,3 +166,32 @@ fn what_is_wrong_is_said_with_its_line() {
     let exit = Setup::new(&config).start().exit();
     assert_eq!(exit.code, Some(69));
 }
+
+#[test]
+fn check_online_asks_the_database_and_changes_nothing() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("checked");
+    lab.ten_migrations();
+    let check = |config: &str| {
+        let output = Setup::new(config).args(["check", "--online"]).output();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    let good = config(&url, &lab.path("migrations"), "");
+    let (code, said) = check(&good);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("/checked: 10 to apply"), "{said}");
+    assert!(!said.contains("p%40ss"), "{said}");
+    assert_eq!(
+        psql(&url, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"),
+        "0"
+    );
+    let (code, said) = check(&good.replace("/checked", "/nosuch"));
+    assert_eq!(code, Some(78), "{said}");
+    assert!(
+        said.contains("migrate.database") && said.contains("nosuch"),
+        "{said}"
+    );
+}
