@@ -41,6 +41,8 @@ pub struct Migrate {
     wait: Duration,
     report: Box<dyn FnMut(Event) + Send>,
     stop: Stop,
+    /// The whole environment of a command, if it is not our own.
+    env: Option<Vec<(OsString, OsString)>>,
 }
 
 enum Source {
@@ -73,6 +75,7 @@ impl Migrate {
             wait: Duration::from_secs(600),
             report: Box::new(drop),
             stop: Stop::new(std::future::pending()),
+            env: None,
         })
     }
 
@@ -108,9 +111,7 @@ impl Migrate {
 
     /// The whole environment of a command, instead of this process's own.
     pub fn command_env(mut self, env: impl IntoIterator<Item = (OsString, OsString)>) -> Migrate {
-        if let Source::Command(command) = &mut self.source {
-            command.env = Some(env.into_iter().collect());
-        }
+        self.env = Some(env.into_iter().collect());
         self
     }
 
@@ -171,6 +172,9 @@ impl Migrate {
     }
 
     /// Migrates, or finds that it has been done.
+    ///
+    /// To end it early, use [`stop_when`](Migrate::stop_when). If the future is dropped instead, the lock is given up
+    /// at once, while the server may still be busy with the last statement; the next run ends that first.
     ///
     /// # Errors
     /// Every [`ErrorKind`]; each says what became of the database.
@@ -294,7 +298,13 @@ impl Migrate {
             wait,
             mut report,
             stop,
+            env,
         } = self;
+        let is_command = matches!(source, Source::Command(_));
+        if !is_command && !inputs.is_empty() {
+            return Err(Error::new(ErrorKind::Config, "inputs are for a command")
+                .with_remedy("leave them out: SQL files are compared in any case"));
+        }
         let (work, key) = match source {
             Source::Dir(path) => {
                 let read = dir::read(&path)?;
@@ -311,7 +321,8 @@ impl Migrate {
                 let key = release::key_of_migrations(&migrations, release, "embedded".to_owned());
                 (Work::Files(migrations), key)
             }
-            Source::Command(command) => {
+            Source::Command(mut command) => {
+                command.env = env;
                 if command.argv.first().is_none_or(|program| program.is_empty()) {
                     return Err(Error::new(ErrorKind::Config, "the migration command is empty"));
                 }

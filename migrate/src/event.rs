@@ -99,6 +99,7 @@ pub enum Event {
 
 /// Who holds the lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Holder {
     /// Its run.
     pub run: String,

@@ -62,6 +62,7 @@ pub struct Planned {
 
 /// A migration that has not been applied, or not to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Pending {
     /// Its version.
     pub version: i64,
@@ -93,6 +94,7 @@ pub struct Status {
 
 /// An error as part of a status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Problem {
     /// `drift` or `dirty`.
     pub kind: String,

@@ -66,7 +66,7 @@ impl Target {
                 .ok_or_else(|| bad("an SQLite database in memory is gone before anybody could use it"))?
                 .display()
                 .to_string(),
-            _ => server_name(rest).ok_or_else(|| bad("the database URL has no host"))?,
+            _ => server_name(rest).map_err(bad)?,
         };
         Ok(Target {
             kind,
@@ -80,14 +80,25 @@ impl Target {
 }
 
 /// `//user:password@host:port/db?options` without user, password and options.
-fn server_name(rest: &str) -> Option<String> {
-    let rest = rest.strip_prefix("//")?;
-    let rest = rest.split(['?', '#']).next()?;
-    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+///
+/// # Errors
+/// If it has none of these parts, or one could be part of a password: then nothing of it can be shown.
+fn server_name(rest: &str) -> Result<String, &'static str> {
+    let rest = rest.strip_prefix("//").ok_or("the database URL has no host")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(end);
+    let path = behind.split(['?', '#']).next().unwrap_or_default();
+    let user = authority.contains('@');
+    if path.contains('@') || !user && behind.contains('@') {
+        return Err(
+            "the database URL has an @ behind its host: in user and password, characters such as / ? # @ have to be \
+             percent-encoded",
+        );
+    }
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     // A URL without a host may name it in an option (`?host=/run/postgresql`).
     let host = if host.is_empty() { "localhost" } else { host };
-    Some(match database {
+    Ok(match path.trim_start_matches('/') {
         "" => host.to_owned(),
         database => format!("{host}/{database}"),
     })
@@ -147,12 +158,16 @@ mod tests {
             "topsecret",
             "oracle://u:topsecret@h/d",
             "topsecret-and-long-and-odd:x",
+            "postgres://u:top/secret@h/d",
+            "postgres://u:top#secret@h/d",
+            "mysql://u:12/topsecret@h/d",
+            "postgres://u:x@top/secret@h/d",
             "sqlite::memory:",
             "sqlite:",
         ] {
             let error = Target::parse(url).expect_err(url);
             assert_eq!(error.kind(), ErrorKind::Config);
-            assert!(!error.to_string().contains("topsecret"), "{error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
             assert!(error.remedy().is_some());
         }
     }

@@ -10,6 +10,7 @@ pub(crate) mod sqlite;
 mod words;
 
 use std::future::Future;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -66,6 +67,7 @@ pub(crate) struct Progress {
 
 /// A row of `_runmate_releases` as `status` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Release {
     /// The run's name.
     pub run: String,
@@ -198,6 +200,11 @@ pub(crate) trait Session: Send + Sized {
 
     /// What a command needs in its environment so that its sessions can be told (`PGAPPNAME`).
     fn command_env(&self) -> Vec<(String, String)>;
+
+    /// The descriptor of the lock, where it is one of the operating system: whoever holds a copy holds the lock.
+    fn lock_descriptor(&self) -> Option<RawFd> {
+        None
+    }
 
     /// True if the lock is still held by this session.
     fn heartbeat(&mut self) -> impl Future<Output = Result<bool, SessionError>> + Send;

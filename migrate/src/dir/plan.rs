@@ -23,6 +23,8 @@ pub(crate) struct Step {
     pub index: usize,
     /// How many of its statements are done already.
     pub done: u32,
+    /// It was begun, statement by statement, and not finished.
+    pub half_done: bool,
     /// Somebody looked and says that all of it is applied: it is only to be recorded as done.
     pub record_only: bool,
 }
@@ -70,6 +72,7 @@ pub(crate) fn plan(
         steps.push(Step {
             index,
             done,
+            half_done: half_done.contains_key(&file.version),
             record_only,
         });
     }

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::{PipeWriter, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Runner<'_> {
         session: &mut S,
         command: &Command,
     ) -> Result<(), Error> {
-        let (mut child, mut line) = command.start(session.command_env())?;
+        let (mut child, mut line) = command.start(session.command_env(), session.lock_descriptor())?;
         (self.report)(Event::CommandStarted {
             command: command
                 .argv
@@ -100,7 +100,7 @@ impl Line {
 }
 
 impl Command {
-    fn start(&self, more: Vec<(String, String)>) -> Result<(Child, Line), Error> {
+    fn start(&self, more: Vec<(String, String)>, lock: Option<RawFd>) -> Result<(Child, Line), Error> {
         let (reader, writer) =
             std::io::pipe().map_err(|error| internal(&format!("cannot make a pipe: {error}")))?;
         let Some((program, args)) = self.guard.split_first() else {
@@ -117,13 +117,20 @@ impl Command {
         command.stdin(Stdio::null());
         // A group of its own: a Ctrl-C at a terminal is for us to pass on.
         command.process_group(0);
-        let from = reader.as_raw_fd();
-        // SAFETY: two system calls on numbers; no memory of ours is touched between fork and exec.
+        // Above both places, so that neither is taken from the other.
+        let line = above(&reader, guard::LOCK)?;
+        let lock = match lock {
+            Some(lock) => Some(above(&lock, guard::LOCK)?),
+            None => None,
+        };
+        let places = (line.as_raw_fd(), lock.as_ref().map(AsRawFd::as_raw_fd));
+        // SAFETY: system calls on numbers; no memory of ours is touched between fork and exec.
         unsafe {
             command.pre_exec(move || {
-                let done = match from {
-                    guard::LINE => libc::fcntl(from, libc::F_SETFD, 0),
-                    _ => libc::dup2(from, guard::LINE),
+                let done = libc::dup2(places.0, guard::LINE);
+                let done = match places.1 {
+                    Some(lock) => done.min(libc::dup2(lock, guard::LOCK)),
+                    None => done,
                 };
                 match done {
                     -1 => Err(std::io::Error::last_os_error()),
@@ -150,6 +157,9 @@ impl Command {
                 "was ended because this process gave no sign of life for {}s",
                 guard::PATIENCE.as_secs()
             ),
+            (Some(guard::NOT_ENDED), _) => {
+                "started something that does not end although it was killed".to_owned()
+            }
             (Some(code), _) => format!("exited with code {code}"),
             (None, signal) => format!("died of signal {}", signal.unwrap_or_default()),
         };
@@ -158,6 +168,20 @@ impl Command {
             format!("the migration command {program} {how}"),
         )
         .with_remedy("its own output says why; the next start runs it again"))
+    }
+}
+
+/// A copy of a descriptor with a number above `than`, closed in programs that are started.
+fn above(descriptor: &impl AsRawFd, than: RawFd) -> Result<OwnedFd, Error> {
+    // SAFETY: no memory is involved; the copy belongs to nobody else.
+    unsafe {
+        match libc::fcntl(descriptor.as_raw_fd(), libc::F_DUPFD_CLOEXEC, than + 1) {
+            -1 => Err(internal(&format!(
+                "cannot copy a descriptor: {}",
+                std::io::Error::last_os_error()
+            ))),
+            copy => Ok(OwnedFd::from_raw_fd(copy)),
+        }
     }
 }
 

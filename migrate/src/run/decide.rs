@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::error::Elapsed;
 
-use crate::db::{Failure, Seen, SessionError};
+use crate::db::{Failure, Mode, Seen, SessionError};
 use crate::error::{Error, ErrorKind};
 use crate::event::Holder;
 use crate::run::Job;
@@ -31,7 +31,8 @@ pub(super) fn before(job: &Job, seen: &Seen, since: i64) -> Verdict {
         return Verdict::Skip;
     }
     match &seen.failure {
-        Some(failure) if failure.ended >= since => Verdict::Share(failure.clone()),
+        // Who repairs does what the run that failed could not.
+        Some(failure) if failure.ended >= since && job.mode == Mode::Run => Verdict::Share(failure.clone()),
         _ => Verdict::Go,
     }
 }
@@ -88,15 +89,19 @@ pub(super) fn lost(error: SessionError) -> Error {
     }
 }
 
-/// Work that could not be written down will be done again, and whoever waits does not know.
+/// Work that could not be written down: whoever waits does not know of it.
 pub(super) fn noted(noted: Result<Result<(), SessionError>, Elapsed>) -> Result<(), Error> {
-    match noted {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(lost(error)),
-        Err(_) => Err(lost(SessionError::Transient(
-            "no answer when the end was to be recorded".to_owned(),
-        ))),
-    }
+    let cause = match noted {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(SessionError::Transient(cause))) => cause,
+        Ok(Err(SessionError::Final(error))) => error.to_string(),
+        Err(_) => "no answer".to_owned(),
+    };
+    Err(Error::new(
+        ErrorKind::LockLost,
+        format!("all of it is done, but that could not be recorded in _runmate_releases: {cause}"),
+    )
+    .with_remedy("start again: what is applied is not applied twice; a command runs once more"))
 }
 
 /// `7s`, `3m 20s`, `2h 5m`.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::db::{ApplyError, Seen, Session, SessionError, Worker};
-use crate::dir::{Migration, Plan};
+use crate::db::{ApplyError, Mode, Seen, Session, SessionError, Worker};
+use crate::dir::{Migration, Plan, Step};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::run::{HEARTBEAT, HEARTBEAT_TIMEOUT, Job, Runner, decide, wait};
@@ -14,8 +14,12 @@ use crate::run::{HEARTBEAT, HEARTBEAT_TIMEOUT, Job, Runner, decide, wait};
 /// How often a statement is cancelled again once a stop is wished for: the first may have come between two.
 const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 
-/// How long a cancelled statement may take to end before its connection is dropped.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+/// How long one cancellation may take.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a cancelled statement may take to end before its connection is dropped. With what comes after,
+/// within the nine seconds that platforms grant.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(4);
 
 /// The first and the longest pause before a migration that met a lock is tried again.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -40,33 +44,25 @@ impl Runner<'_> {
         let handle = worker.handle();
         let (events, mut reported) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
-        let mut work = std::pin::pin!(all(self.job, worker, files, &plan, events, stopped));
-        let mut beat = interval(HEARTBEAT);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut cancel = interval(CANCEL_AGAIN);
-        let mut given_up = None;
-        let result = loop {
-            tokio::select! {
-                biased;
-                Some(event) = reported.recv() => (self.report)(event),
-                result = &mut work => break result,
-                () = self.stop.wished(), if given_up.is_none() => {
-                    (self.report)(Event::Stopping);
-                    let _ = stop.send(true);
-                    given_up = Some(Instant::now() + CANCEL_PATIENCE);
-                    cancel.reset_immediately();
-                }
-                _ = cancel.tick(), if given_up.is_some() => {
-                    // Not done in time, or refused: the connection is dropped in the end.
-                    let _ = timeout(CANCEL_AGAIN, session.cancel(&handle)).await;
-                }
-                () = sleep_until(given_up.unwrap_or_else(Instant::now)), if given_up.is_some() => {
-                    break Err(wait::stopped());
-                }
-                _ = beat.tick() => {
-                    if let Err(error) = held(session).await {
-                        break Err(error);
+        let result = {
+            let mut work = std::pin::pin!(all(self.job, worker, files, &plan, events, stopped.clone()));
+            let mut watch = std::pin::pin!(watch_over(session, &handle, stopped));
+            let mut until = None;
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(event) = reported.recv() => (self.report)(event),
+                    result = &mut work => break result,
+                    () = self.stop.wished(), if until.is_none() => {
+                        (self.report)(Event::Stopping);
+                        let _ = stop.send(true);
+                        until = Some(Instant::now() + CANCEL_PATIENCE);
                     }
+                    // The connection is dropped; the server ends the statement, or the next run does.
+                    () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                        break Err(wait::stopped());
+                    }
+                    lost = &mut watch => break Err(lost),
                 }
             }
         };
@@ -75,9 +71,38 @@ impl Runner<'_> {
             (self.report)(event);
         }
         match result {
+            Err(error) if error.kind() == ErrorKind::LockLost => Err(error),
             // Whatever it looked like to the worker, it ended because we cancelled it.
-            Err(error) if given_up.is_some() && error.kind() != ErrorKind::LockLost => Err(wait::stopped()),
-            result => result,
+            Err(_) if *stop.borrow() => Err(wait::stopped()),
+            // Who ended the work may have ended the lock before: then that is what there is to say.
+            Err(error) => Err(held(session).await.err().unwrap_or(error)),
+            Ok(applied) => Ok(applied),
+        }
+    }
+}
+
+/// Asks each second whether the lock is still held, and gives the error once it is not. After a stop it cancels
+/// whatever statement runs, again and again: one may come between two statements.
+async fn watch_over<S: Session>(
+    session: &mut S,
+    handle: &<S::Worker as Worker>::Handle,
+    mut stopped: watch::Receiver<bool>,
+) -> Error {
+    loop {
+        let cancelling = *stopped.borrow();
+        if cancelling {
+            let _ = timeout(CANCEL_TIMEOUT, session.cancel(handle)).await;
+            sleep(CANCEL_AGAIN).await;
+            continue;
+        }
+        tokio::select! {
+            biased;
+            // In a block, so that what it borrows is gone before the other arm waits.
+            () = async { drop(stopped.wait_for(|stopped| *stopped).await) } => continue,
+            () = sleep(HEARTBEAT) => {}
+        }
+        if let Err(lost) = held(session).await {
+            return lost;
         }
     }
 }
@@ -126,7 +151,7 @@ async fn all<W: Worker>(
             recorded.map_err(|error| not_applied(migration, error))?;
             Duration::ZERO
         } else {
-            one(job, &mut worker, migration, &mut report, &mut stopped).await?
+            one(job, step, &mut worker, migration, &mut report, &mut stopped).await?
         };
         report(Event::Applied {
             version: migration.version,
@@ -142,6 +167,7 @@ async fn all<W: Worker>(
 /// One migration, until it is done: locks that others hold are given time.
 async fn one<W: Worker>(
     job: &Job,
+    step: &Step,
     worker: &mut W,
     migration: &Migration,
     report: &mut (dyn FnMut(Event) + Send),
@@ -149,8 +175,19 @@ async fn one<W: Worker>(
 ) -> Result<Duration, Error> {
     let deadline = Instant::now() + job.wait;
     let mut pause = FIRST_RETRY;
+    // A person speaks of the one statement at which the file was left, and of it once.
+    let mut mode = match job.mode {
+        Mode::Repair { applied } => Mode::Repair {
+            applied: applied && step.half_done,
+        },
+        Mode::Run => Mode::Run,
+    };
     loop {
-        let cause = match worker.apply(migration, job.mode, report).await {
+        let result = worker.apply(migration, mode, report).await;
+        if mode != Mode::Run {
+            mode = Mode::Repair { applied: false };
+        }
+        let cause = match result {
             Ok(took) => return Ok(took),
             Err(ApplyError::Locked(cause)) => cause,
             Err(error) => return Err(not_applied(migration, error)),

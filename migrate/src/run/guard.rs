@@ -24,6 +24,13 @@ pub(crate) const NOT_STARTED: i32 = 241;
 /// Exit code if nothing was heard for [`PATIENCE`].
 pub(crate) const ABANDONED: i32 = 242;
 
+/// Exit code if something of the command does not end although it was killed.
+pub(crate) const NOT_ENDED: i32 = 243;
+
+/// The descriptor of a lock of the operating system that the guard holds as long as it lives, if there is one:
+/// nobody else begins before everything has ended.
+pub(crate) const LOCK: RawFd = 4;
+
 /// How long the guard goes on without a sign of life. The one who holds the lock gives one each second, so it
 /// is frozen, or cannot reach the database.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
@@ -65,6 +72,8 @@ fn guard(argv: &[OsString]) -> io::Result<i32> {
     // SAFETY: system calls on numbers, and on a set that lives on the stack and that sigfillset makes valid.
     let signals = unsafe {
         check(libc::fcntl(LINE, libc::F_SETFD, libc::FD_CLOEXEC))?;
+        // Where there is no such lock, there may be no such descriptor.
+        libc::fcntl(LOCK, libc::F_SETFD, libc::FD_CLOEXEC);
         check(libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))?;
         // Held back rather than handled: who wants the command to end tells us by the pipe.
         let mut all = std::mem::zeroed();
@@ -88,24 +97,30 @@ fn guard(argv: &[OsString]) -> io::Result<i32> {
         })
     };
     let pid = command.spawn()?.id() as libc::pid_t;
+    // As processes are stopped elsewhere: a program gets the signal itself, a line for the shell all of its programs.
+    let to = if is_shell(argv) { -pid } else { pid };
     let mut heard = Instant::now();
-    let mut status = None;
+    let (mut status, mut stopping) = (None, false);
     let code = loop {
-        let left = PATIENCE.saturating_sub(heard.elapsed());
-        let word = wait(signals, left)?;
-        reap(pid, &mut status);
-        if let Some(status) = status {
-            break Ok(status);
+        let word = wait(signals, PATIENCE.saturating_sub(heard.elapsed()))?;
+        let nobody_left = reap(pid, &mut status);
+        match status {
+            // After a stop those that it started have the rest of the grace.
+            Some(status) if nobody_left || !stopping => break Ok(status),
+            _ => {}
         }
         match word {
             Heard::Nothing => {}
             Heard::Word(byte) if byte == Word::Alive as u8 => heard = Instant::now(),
-            // SAFETY: no memory is involved; the pid is not reaped yet, so it is still its.
-            Heard::Word(byte) if byte == Word::Stop as u8 => unsafe {
-                libc::kill(pid, libc::SIGTERM);
-                // From now on the time is up to whoever said so.
-                heard = Instant::now() + Duration::from_secs(365 * 24 * 3600);
-            },
+            Heard::Word(byte) if byte == Word::Stop as u8 => {
+                stopping = true;
+                heard = Instant::now();
+                if status.is_none() || to < 0 {
+                    // SAFETY: no memory is involved; a pid that is not reaped is still its own, and a group of ours
+                    // keeps its number as long as somebody is in it.
+                    unsafe { libc::kill(to, libc::SIGTERM) };
+                }
+            }
             Heard::Word(_) | Heard::End => break Err(128 + libc::SIGKILL),
         }
         if heard.elapsed() >= PATIENCE {
@@ -113,11 +128,18 @@ fn guard(argv: &[OsString]) -> io::Result<i32> {
         }
     };
     // Whatever it left behind could still be migrating.
-    sweep(pid);
+    if !sweep(pid) {
+        return Ok(NOT_ENDED);
+    }
     Ok(match code {
         Ok(status) => repeat(status),
         Err(code) => code,
     })
+}
+
+/// Whether this is a line for the shell, as the config makes it of a string.
+fn is_shell(argv: &[OsString]) -> bool {
+    matches!(argv, [shell, flag, _] if shell == "/bin/sh" && flag == "-c")
 }
 
 enum Heard {
@@ -173,11 +195,15 @@ fn reap(pid: libc::pid_t, status: &mut Option<ExitStatus>) -> bool {
     }
 }
 
-/// Kills everything below us. Who loses its parent becomes our child, so it takes rounds, not a tree.
-fn sweep(pid: libc::pid_t) {
+/// Kills everything below us; true if nobody is left. Who loses its parent becomes our child, so it takes rounds,
+/// not a tree.
+fn sweep(pid: libc::pid_t) -> bool {
     let until = Instant::now() + SWEEP;
     let mut ignored = None;
-    while !reap(pid, &mut ignored) && Instant::now() < until {
+    while !reap(pid, &mut ignored) {
+        if Instant::now() >= until {
+            return false;
+        }
         // SAFETY: no memory is involved. The group may be gone; then this does nothing.
         unsafe { libc::kill(-pid, libc::SIGKILL) };
         for child in children() {
@@ -187,6 +213,7 @@ fn sweep(pid: libc::pid_t) {
         // SAFETY: nothing is watched; this is a sleep, and all signals are held back.
         unsafe { libc::poll(std::ptr::null_mut(), 0, 1) };
     }
+    true
 }
 
 /// Our children, by `/proc`; without it, only the command's group can be killed.

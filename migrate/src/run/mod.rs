@@ -32,8 +32,13 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// gives up on a client that it cannot reach, so that we stop before anybody else begins.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long writing down the end and saying goodbye may take.
+/// How long writing down the end may take, and saying goodbye; after a stop less, because somebody waits for it.
 const FAREWELL: Duration = Duration::from_secs(5);
+const FAREWELL_STOPPED: Duration = Duration::from_millis(1500);
+
+/// How long a dead run's command is given to be ended by its guard, which began with that when the lock became
+/// free.
+const TAKEOVER_PAUSE: Duration = Duration::from_millis(500);
 
 /// What to do.
 #[derive(Debug)]
@@ -160,17 +165,13 @@ impl Runner<'_> {
         since: i64,
         waiting_since: Instant,
     ) -> Result<Turn<S>, SessionError> {
-        let fenced = self.unless_stopped(session.fence()).await;
-        let ended = match fenced {
-            Ok(ended) => ended,
+        let (ended, seen) = match self.fenced(&mut session).await {
+            Ok(fenced) => fenced,
             Err(error) => {
                 farewell(session).await;
                 return Err(error);
             }
         };
-        let seen = self
-            .unless_stopped(session.look(&self.job.key, self.job.with_migrations()))
-            .await?;
         match decide::before(self.job, &seen, since) {
             Verdict::Skip => return Ok(Turn::Skip(session)),
             Verdict::Share(failure) => {
@@ -188,6 +189,22 @@ impl Runner<'_> {
             (self.report)(Event::LeftoversEnded { sessions, runs });
         }
         Ok(Turn::Held(session, Box::new(seen)))
+    }
+
+    /// Nobody else at work, and what there is to see then.
+    async fn fenced<S: Session>(&mut self, session: &mut S) -> Result<(Ended, Seen), SessionError> {
+        let mut ended = self.unless_stopped(session.fence()).await?;
+        let look = session.look(&self.job.key, self.job.with_migrations());
+        let seen = self.unless_stopped(look).await?;
+        // Recorded as running, and it has no lock: it died. If it was a command, its last session may have been
+        // opened a moment ago.
+        if seen.holder.is_some() && matches!(self.job.work, Work::Command(_)) {
+            self.unless_stopped(wait::sleep(TAKEOVER_PAUSE)).await?;
+            let more = self.unless_stopped(session.fence()).await?;
+            ended.sessions += more.sessions;
+            ended.runs.extend(more.runs);
+        }
+        Ok((ended, seen))
     }
 
     /// With the lock: the work, and what the ledger says about it.
@@ -219,8 +236,12 @@ impl Runner<'_> {
                     detail: &detail,
                 },
             };
-            let noted = timeout(FAREWELL, session.finish(ending)).await;
-            farewell(session).await;
+            let patience = match ending {
+                Ending::Stopped => FAREWELL_STOPPED,
+                _ => FAREWELL,
+            };
+            let noted = timeout(patience, session.finish(ending)).await;
+            let _ = timeout(patience, session.close()).await;
             if result.is_ok() {
                 decide::noted(noted)?;
             }

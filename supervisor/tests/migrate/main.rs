@@ -14,6 +14,7 @@ mod in_run;
 mod lab;
 mod mariadb;
 mod refused;
+mod repair;
 mod stop;
 mod takeover;
 mod waiting;

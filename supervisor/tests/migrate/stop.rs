@@ -92,3 +92,41 @@ fn a_command_gets_it_and_then_its_grace() {
     );
     assert!(!is_alive(lab.read("pid").trim().parse().expect("a pid")));
 }
+
+#[test]
+fn the_programs_of_a_line_for_the_shell_get_it_too() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("stop");
+    // The shell itself dies of the signal at once; the program that does the work may not.
+    let inner = "trap \"echo bye >> words; exit\" TERM; touch ready; while :; do sleep 0.05; done";
+    let line = format!("/bin/sh -c '{inner}'; true");
+    let run = lab.start(&url, &["--", "/bin/sh", "-c", &line]);
+    wait_until("the command", || lab.path("ready").exists().then_some(()));
+    run.signal(libc::SIGTERM);
+    let ended = run.end();
+    assert_eq!(ended.code, Some(143), "{}", ended.said);
+    assert_eq!(lab.read("words"), "bye\n");
+}
+
+#[test]
+fn it_ends_in_time_although_the_session_with_the_lock_does_not_answer() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("stop");
+    lab.write("migrations/1_a.sql", "SELECT pg_sleep(30);\n");
+    let run = lab.start(&url, &[]);
+    wait_until("the statement", || sleeping(&url).then_some(()));
+    let holder = psql(
+        &url,
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' LIMIT 1",
+    );
+    let holder: i32 = holder.parse().expect("a pid");
+    // SAFETY: no memory is involved; it is a process of this test's own server.
+    unsafe { libc::kill(holder, libc::SIGSTOP) };
+    run.signal(libc::SIGTERM);
+    let sent = std::time::Instant::now();
+    let ended = run.end();
+    // SAFETY: as above.
+    unsafe { libc::kill(holder, libc::SIGCONT) };
+    assert!(sent.elapsed() < Duration::from_secs(9), "{:?}", sent.elapsed());
+    assert!(matches!(ended.code, Some(143 | 76)), "{}", ended.said);
+}

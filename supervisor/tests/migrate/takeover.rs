@@ -82,6 +82,30 @@ fn a_frozen_one_keeps_its_lock_until_it_is_unlocked() {
 }
 
 #[test]
+fn a_living_one_that_is_unlocked_says_that_it_lost_the_lock() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("unlocked");
+    psql(&url, "CREATE TABLE go_on (id int)");
+    lab.write("migrations/1_sleeper.sql", SLEEPER);
+    let first = lab.start(&url, &[]);
+    wait_until("the statement", || (sleeping(&url) == "1").then_some(()));
+    // Whoever waits is not ended with it, but gets its turn.
+    let waiting: Vec<_> = (0..8).map(|_| lab.start(&url, &[])).collect();
+    waiting
+        .iter()
+        .for_each(|run| run.wait_for("waiting for the lock"));
+    psql(&url, "INSERT INTO go_on VALUES (1)");
+    lab.migrated(&url, &["unlock"]);
+    let first = first.end();
+    assert_eq!(first.code, Some(76), "{}", first.said);
+    for run in waiting {
+        let ended = run.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.said);
+    }
+    assert_eq!(psql(&url, "SELECT count(*) FROM who WHERE what = 'ends'"), "1");
+}
+
+#[test]
 fn who_loses_the_lock_stops() {
     let (lab, server) = (Lab::new(), Server::start());
     let url = server.database("lost");

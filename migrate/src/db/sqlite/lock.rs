@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
@@ -35,6 +36,11 @@ impl Lock {
         let lock = Lock { file };
         // It may have been deleted since it was opened: then others lock another one. We never delete it.
         Ok(lock.is_at(path).then_some(lock))
+    }
+
+    /// For a guard, which keeps the lock until all of a command has ended.
+    pub fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
     }
 
     /// True if the file at the path is the one that we have locked.

@@ -1,5 +1,6 @@
 //! The session that holds the lock.
 
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnection;
@@ -113,6 +114,10 @@ impl Session for SqliteSession {
 
     fn command_env(&self) -> Vec<(String, String)> {
         Vec::new()
+    }
+
+    fn lock_descriptor(&self) -> Option<RawFd> {
+        self.lock.as_ref().map(Lock::descriptor)
     }
 
     async fn heartbeat(&mut self) -> Result<bool, SessionError> {

@@ -41,6 +41,7 @@ fn step(index: usize, done: u32) -> Step {
     Step {
         index,
         done,
+        half_done: done > 0,
         record_only: false,
     }
 }
