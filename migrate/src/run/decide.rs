@@ -113,3 +113,98 @@ pub(crate) fn for_people(duration: Duration) -> String {
         seconds => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{Applied, Key};
+    use crate::dir::Migration;
+    use crate::run::Work;
+    use crate::url::Target;
+
+    fn job(mode: Mode, skippable: bool) -> Job {
+        let file = Migration::new("1_a.sql", "SELECT 1").expect("a migration");
+        Job {
+            target: Target::parse("postgres://db.example.com/app").expect("a URL"),
+            work: Work::Files(vec![file]),
+            key: Key {
+                release: "a".to_owned(),
+                fingerprint: "a".to_owned(),
+                what: "dir migrations".to_owned(),
+                skippable,
+            },
+            wait: Duration::from_secs(1),
+            mode,
+        }
+    }
+
+    fn applied(job: &Job) -> Vec<Applied> {
+        let Work::Files(files) = &job.work else {
+            return Vec::new();
+        };
+        let row = |file: &Migration| Applied {
+            version: file.version,
+            description: file.description.clone(),
+            success: true,
+            checksum: file.checksum.clone(),
+        };
+        files.iter().map(row).collect()
+    }
+
+    fn failed(ended: i64) -> Option<Failure> {
+        Some(Failure {
+            run: "abc".to_owned(),
+            ended,
+            exit_code: 79,
+            detail: "half done".to_owned(),
+        })
+    }
+
+    #[test]
+    fn what_is_done_is_skipped_if_nothing_is_left_by_the_other_table_either() {
+        let job = job(Mode::Run, true);
+        let mut seen = Seen {
+            done: true,
+            applied: applied(&job),
+            ..Seen::default()
+        };
+        assert_eq!(before(&job, &seen, 0), Verdict::Skip);
+        // Somebody reverted it.
+        seen.applied.clear();
+        assert_eq!(before(&job, &seen, 0), Verdict::Go);
+        // Applied by another tool: the release still is to be recorded.
+        seen.applied = applied(&job);
+        seen.done = false;
+        assert_eq!(before(&job, &seen, 0), Verdict::Go);
+    }
+
+    #[test]
+    fn a_failure_is_shared_by_those_who_waited_for_it() {
+        let mut job = job(Mode::Run, true);
+        let seen = Seen {
+            failure: failed(100),
+            ..Seen::default()
+        };
+        let Verdict::Share(failure) = before(&job, &seen, 50) else {
+            panic!("not shared");
+        };
+        let error = shared(&failure);
+        assert_eq!(
+            (error.kind(), error.to_string().contains("half done")),
+            (ErrorKind::Dirty, true)
+        );
+        assert_eq!(before(&job, &seen, 101), Verdict::Go);
+        // Who repairs does not take over what it came to mend; what cannot be skipped is never shared.
+        job.mode = Mode::Repair { applied: false };
+        assert_eq!(before(&job, &seen, 50), Verdict::Go);
+        job.mode = Mode::Run;
+        job.key.skippable = false;
+        assert_eq!(before(&job, &seen, 50), Verdict::Go);
+    }
+
+    #[test]
+    fn durations_for_people() {
+        let shown = [30, 7_000, 200_000, 7_500_000].map(|millis| for_people(Duration::from_millis(millis)));
+        assert_eq!(shown, ["30ms", "7s", "3m 20s", "2h 5m"]);
+    }
+}
