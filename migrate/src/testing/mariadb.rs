@@ -17,11 +17,13 @@ use crate::url::Target;
 const KEEPER: &str = r#"
 set -eu
 dir=$1; shift
+# A server that starts removes what it takes for its own old files, from the directory of all of them.
+mkdir "$dir/tmp"
 user=$(id -un)
 mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db \
     --datadir="$dir/data" --user="$user" >"$dir/install.log" 2>&1
 mariadbd --no-defaults --user="$user" --datadir="$dir/data" --socket="$dir/socket" --pid-file="$dir/pid" \
-    --skip-networking --innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=2 "$@" >"$dir/log" 2>&1 </dev/null &
+    --tmpdir="$dir/tmp" --skip-networking --innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=2 "$@" >"$dir/log" 2>&1 </dev/null &
 server=$!
 read -r _ || true
 kill -9 "$server"
