@@ -38,8 +38,6 @@ impl MariaDb {
         let started = (0..10).find_map(|_| {
             let port = crate::support::free_address().port();
             let mut server = Command::new(find_program("mariadbd"));
-            // A server that starts removes what it takes for its own old files, from the directory of all.
-            server.arg(format!("--tmpdir={}", dir.path().display()));
             server
                 .args(["--no-defaults", "--user=root", "--bind-address=127.0.0.1", &data])
                 .args([
@@ -47,6 +45,8 @@ impl MariaDb {
                     format!("--socket={}", dir.path().join("socket").display()),
                 ])
                 .args([
+                    // A server that starts removes what it takes for its own old files, from the directory of all.
+                    &format!("--tmpdir={}", dir.path().display()),
                     "--innodb-buffer-pool-size=32M",
                     "--innodb-flush-log-at-trx-commit=2",
                 ])
