@@ -24,18 +24,27 @@ impl PgWorker {
         let took = started.elapsed();
         if errors::usable(&error) {
             self.roll_back().await;
-            self.note_error(steps, &error, false).await;
+            self.note_error(steps, &error, took, false).await;
         }
         Err(self.refused(steps, at, &error, took, ""))
     }
 
-    /// The progress shows what happened. If that cannot be noted, the next run finds out by itself.
-    async fn note_error(&mut self, steps: &mut Steps<'_>, error: &sqlx::Error, in_doubt: bool) {
+    /// The progress shows what happened. If that cannot be noted, the next run finds out by itself. Who only has
+    /// to try again has not failed: `repair --applied` takes what failed as applied.
+    async fn note_error(
+        &mut self,
+        steps: &mut Steps<'_>,
+        error: &sqlx::Error,
+        took: Duration,
+        in_doubt: bool,
+    ) {
+        let said = match self.stumble(error, took) {
+            Stumble::Locked => "NULL".to_owned(),
+            _ => text::quote(&errors::server(error).1),
+        };
         let sql = format!(
-            "UPDATE {} SET in_doubt = {in_doubt}, error = {} WHERE version = {}",
-            self.progress,
-            text::quote(&errors::server(error).1),
-            steps.migration.version
+            "UPDATE {} SET in_doubt = {in_doubt}, error = {said} WHERE version = {}",
+            self.progress, steps.migration.version
         );
         let _ = self.note_down(&sql).await;
     }
@@ -77,7 +86,7 @@ impl PgWorker {
                 steps.note(more.clone());
             }
         }
-        self.note_error(steps, &error, in_doubt).await;
+        self.note_error(steps, &error, took, in_doubt).await;
         self.refused(steps, at, &error, took, &more)
     }
 

@@ -114,6 +114,37 @@ async fn a_failure_is_kept_and_the_next_run_goes_on() {
 }
 
 #[tokio::test]
+async fn who_has_to_try_again_has_not_failed() {
+    let database = Database::new().await;
+    let mut target = database.target();
+    target.lock_timeout = std::time::Duration::from_millis(100);
+    let mut session = PgSession::connect(&target, &a_run("r1")).await.expect("connects");
+    assert!(session.try_lock().await.expect("asks"));
+    session.fence().await.expect("a fence");
+    let mut worker = session.worker().await.expect("a worker");
+    let mut client = database.client().await;
+    run_sql(&mut client, "CREATE TABLE t (a int)").await;
+    run_sql(&mut client, "BEGIN; SELECT * FROM t").await;
+    let file = migration(
+        "1_a.sql",
+        "-- no-transaction\nSELECT 1;\nALTER TABLE t ADD b int;",
+    );
+    let (result, _) = apply(&mut worker, &file, Mode::Run).await;
+    assert!(matches!(result, Err(ApplyError::Locked(_))), "{result:?}");
+    let kept = progress(&mut session).await;
+    assert_eq!(
+        (kept[0].done, kept[0].in_doubt, &kept[0].error),
+        (1, false, &None)
+    );
+    run_sql(&mut client, "COMMIT").await;
+    // There is nothing to be taken as applied.
+    let (result, events) = apply(&mut worker, &file, Mode::Repair { applied: true }).await;
+    result.expect("applies");
+    assert_eq!(statements_done(&events), [2]);
+    assert_eq!(value::<i64>(&mut client, "SELECT count(b) FROM t").await, 0);
+}
+
+#[tokio::test]
 async fn what_is_applied_must_not_change() {
     let database = Database::new().await;
     let (_session, mut worker) = working(&database).await;
