@@ -226,6 +226,58 @@ async fn a_procedure_that_commits_runs_outside_and_is_in_doubt_if_it_dies() {
     );
 }
 
+#[tokio::test]
+async fn what_commits_in_parts_and_fails_is_not_executed_again_unasked() {
+    let database = Database::new().await;
+    let (mut session, mut worker) = working(&database).await;
+    let mut client = database.client().await;
+    run_sql(
+        &mut client,
+        "CREATE TABLE t (a int); CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t VALUES (1); COMMIT; \
+         IF (SELECT count(*) FROM t) < 3 THEN RAISE 'no' USING ERRCODE = '55P03'; END IF; END $$",
+    )
+    .await;
+    for (version, part, rows) in [
+        (1, "CALL p();", 1),
+        (
+            2,
+            "BEGIN; INSERT INTO t VALUES (2); COMMIT AND CHAIN; SELECT 1/0; COMMIT;",
+            2,
+        ),
+    ] {
+        let file = migration(
+            &format!("{version}_a.sql"),
+            &format!("-- no-transaction\nSELECT 1;\n{part}\n"),
+        );
+        let error = failed(apply(&mut worker, &file, Mode::Run).await.0);
+        assert_eq!(error.kind(), ErrorKind::Dirty, "{error}");
+        for said in ["may have committed a part", "statement 1 is applied"] {
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        let kept = progress(&mut session).await;
+        assert!(kept[version - 1].in_doubt, "{kept:?}");
+        let again = failed(apply(&mut worker, &file, Mode::Run).await.0);
+        assert_eq!(again.kind(), ErrorKind::Dirty, "{again}");
+        assert!(again.remedy().is_some_and(|remedy| remedy.contains("--applied")));
+        assert_eq!(
+            value::<i64>(&mut client, "SELECT count(*) FROM t").await,
+            rows,
+            "{part}"
+        );
+    }
+    // A person decides.
+    let file = migration("1_a.sql", "-- no-transaction\nSELECT 1;\nCALL p();\n");
+    let (result, _) = apply(&mut worker, &file, Mode::Repair { applied: false }).await;
+    result.expect("applies");
+    // Without a commit before the error it is certain that nothing is applied.
+    let file = migration(
+        "3_a.sql",
+        "-- no-transaction\nBEGIN; SELECT 1/0; COMMIT AND CHAIN; COMMIT;",
+    );
+    let error = failed(apply(&mut worker, &file, Mode::Run).await.0);
+    assert_eq!(error.kind(), ErrorKind::Failed, "{error}");
+}
+
 /// A cancellation that comes after the statement must not make it run twice.
 #[tokio::test]
 async fn what_was_executed_is_noted_even_if_that_is_cancelled() {
