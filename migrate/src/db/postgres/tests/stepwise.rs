@@ -168,6 +168,33 @@ async fn what_is_applied_must_not_change() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_begun_in_steps_goes_on_in_steps() {
+    let database = Database::new().await;
+    let (mut session, mut worker) = working(&database).await;
+    let mut client = database.client().await;
+    run_sql(&mut client, "CREATE TABLE t (a int)").await;
+    let file = "-- no-transaction\nINSERT INTO t VALUES (1);\nSELECT 1/0;\n";
+    failed(apply(&mut worker, &migration("1_a.sql", file), Mode::Run).await.0);
+    let whole = "INSERT INTO t VALUES (1);\nSELECT 1;\n";
+    let (result, events) = apply(&mut worker, &migration("1_a.sql", whole), Mode::Run).await;
+    result.expect("applies");
+    assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM t").await, 1);
+    assert!(notes(&events)[0].contains("-- no-transaction"), "{events:?}");
+    assert_eq!(progress(&mut session).await, []);
+
+    // Where nothing is applied there is a choice.
+    let file = "-- no-transaction\nSELECT 1/0;\n";
+    failed(apply(&mut worker, &migration("2_a.sql", file), Mode::Run).await.0);
+    assert_eq!(progress(&mut session).await.len(), 1);
+    let (result, events) = apply(&mut worker, &migration("2_a.sql", whole), Mode::Run).await;
+    result.expect("applies");
+    assert_eq!(events, []);
+    assert_eq!(progress(&mut session).await, []);
+    let seen = session.look(&a_key("v"), true).await.expect("looks");
+    assert!(seen.applied.iter().all(|applied| applied.success));
+}
+
+#[tokio::test]
 async fn a_procedure_that_commits_runs_outside_and_is_in_doubt_if_it_dies() {
     let database = Database::new().await;
     let (mut session, mut worker) = working(&database).await;
