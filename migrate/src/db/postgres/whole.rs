@@ -5,6 +5,7 @@ use std::time::Instant;
 use sqlx::Row;
 
 use super::report::{self, Place};
+use super::words::{Kind, kind};
 use super::worker::{PgWorker, Stumble, execute, nanoseconds, position};
 use super::{connect, errors, text};
 use crate::db::ApplyError;
@@ -36,7 +37,8 @@ impl PgWorker {
             Err(error) => Err((error, false)),
         };
         let result = match result {
-            // What the file has committed itself has to be recorded, even if that was cancelled.
+            // What the file has committed itself has to be recorded, even if that was cancelled. If it was in a
+            // transaction at its end, the last part went with this failure.
             Err((error, true)) if errors::usable(&error) && commits_itself(migration) => {
                 self.roll_back().await;
                 self.record(migration, started)
@@ -90,9 +92,12 @@ impl PgWorker {
     }
 }
 
+/// True if a file ends its transaction itself, and begins no other after it.
 fn commits_itself(migration: &Migration) -> bool {
     let statements = split(&migration.sql, Dialect::Postgres).unwrap_or_default();
-    report::own_end(&statements).is_some()
+    let mut kinds = statements.iter().rev().map(|statement| kind(&statement.text));
+    let last = kinds.find(|kind| matches!(kind, Kind::Begin | Kind::Commit | Kind::Chain | Kind::OtherEnd));
+    matches!(last, Some(Kind::Commit | Kind::OtherEnd))
 }
 
 /// What is said of a file that failed as a whole.
