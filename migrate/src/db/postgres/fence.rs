@@ -167,10 +167,13 @@ impl PgSession {
         let _ = self.ask(&sql, "cannot end a leftover session").await;
     }
 
+    /// Sessions of other runs. PgBouncer may append the client's address to a name (`application_name_add_host`).
     fn others(&self) -> String {
+        let mine = holding(&self.run);
         format!(
-            "application_name LIKE 'runmate/%' AND application_name <> {}",
-            text::quote(&holding(&self.run))
+            "application_name LIKE 'runmate/%' AND application_name <> {} AND application_name NOT LIKE {}",
+            text::quote(&mine),
+            text::quote(&format!("{mine} %"))
         )
     }
 
@@ -202,9 +205,7 @@ impl PgSession {
                 let since: i64 = row.try_get(2).map_err(&unreadable)?;
                 pids.insert(pid);
                 found.push(format!("({pid}, {since}::bigint)"));
-                if let Some((_, run)) = name.split_once('/').filter(|_| name.starts_with("runmate")) {
-                    runs.insert(run.to_owned());
-                }
+                runs.extend(run_of(name).map(str::to_owned));
             }
             if rows.is_empty() {
                 return Ok(Ended {
@@ -243,9 +244,24 @@ impl PgSession {
     }
 }
 
+/// The run whose session has this name.
+fn run_of(name: &str) -> Option<&str> {
+    let (program, run) = name.split_once('/')?;
+    let run = run.split(' ').next().unwrap_or(run);
+    program.starts_with("runmate").then_some(run)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_say_which_run_it_is() {
+        assert_eq!(run_of("runmate/r1"), Some("r1"));
+        assert_eq!(run_of("runmate-wait/r1 - 192.0.2.1:5432"), Some("r1"));
+        assert_eq!(run_of("app/1"), None);
+        assert_eq!(run_of("psql"), None);
+    }
 
     #[test]
     fn sessions_of_ones_own_have_one_process_each() {
