@@ -25,6 +25,15 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long a lock that went to a pooler's connection is looked for, to give it back.
 const GIVE_BACK: Duration = Duration::from_secs(2);
 
+/// Which sessions are to be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Those that are there now. What the condition holds for later is somebody else: the next holder.
+    AtFirst,
+    /// Those that come meanwhile, too: a dead run's command may have opened another one.
+    AsTheyCome,
+}
+
 /// What two connections have seen of the server's processes behind them.
 #[derive(Debug, Default)]
 struct Sightings {
@@ -145,7 +154,7 @@ impl PgSession {
 
     /// Ends what runs before us left behind: they may still be at work, and their lock is gone.
     pub(super) async fn end_leftovers(&mut self) -> Result<Ended, SessionError> {
-        self.end_sessions(&self.others()).await
+        self.end_sessions(&self.others(), Scope::AsTheyCome).await
     }
 
     /// A dead run's command may outlive it and connect again. Those sessions are ended as they come; if that is
@@ -158,41 +167,54 @@ impl PgSession {
         let _ = self.ask(&sql, "cannot end a leftover session").await;
     }
 
+    /// Sessions of other runs. PgBouncer may append the client's address to a name (`application_name_add_host`).
     fn others(&self) -> String {
+        let mine = holding(&self.run);
         format!(
-            "application_name LIKE 'runmate/%' AND application_name <> {}",
-            text::quote(&holding(&self.run))
+            "application_name LIKE 'runmate/%' AND application_name <> {} AND application_name NOT LIKE {}",
+            text::quote(&mine),
+            text::quote(&format!("{mine} %"))
         )
     }
 
     /// Ends the sessions of this database for which `condition` is true, and waits until they are gone.
-    pub(super) async fn end_sessions(&mut self, condition: &str) -> Result<Ended, SessionError> {
+    pub(super) async fn end_sessions(
+        &mut self,
+        condition: &str,
+        scope: Scope,
+    ) -> Result<Ended, SessionError> {
         let doing = "cannot end a leftover session";
-        let sql = format!(
-            "SELECT pid, application_name, pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE datname = current_database() AND pid <> pg_backend_pid() AND ({condition})"
-        );
+        let started = "coalesce((extract(epoch from backend_start) * 1000000)::bigint, 0)";
+        let mut condition = condition.to_owned();
         let (mut pids, mut runs) = (BTreeSet::new(), BTreeSet::new());
         let until = Instant::now() + GONE_WITHIN;
         loop {
-            // Asked each time: a dead run's command may have opened another one.
+            let sql = format!(
+                "SELECT pid, application_name, {started}, pg_terminate_backend(pid) FROM pg_stat_activity \
+                 WHERE datname = current_database() AND pid <> pg_backend_pid() AND ({condition})"
+            );
             let rows = match connect::ask(&mut self.connection, &sql).await {
                 Err(error) if errors::code(&error) == "42501" => return Err(self.may_not_end(&error)),
                 result => result.map_err(|error| errors::asking(&error, doing, &self.target.name))?,
             };
+            let mut found = Vec::new();
             for row in &rows {
                 let unreadable = self.unreadable(doing);
-                pids.insert(row.try_get::<i32, _>(0).map_err(&unreadable)?);
+                let pid: i32 = row.try_get(0).map_err(&unreadable)?;
                 let name: &str = row.try_get(1).map_err(&unreadable)?;
-                if let Some((_, run)) = name.split_once('/').filter(|_| name.starts_with("runmate")) {
-                    runs.insert(run.to_owned());
-                }
+                let since: i64 = row.try_get(2).map_err(&unreadable)?;
+                pids.insert(pid);
+                found.push(format!("({pid}, {since}::bigint)"));
+                runs.extend(run_of(name).map(str::to_owned));
             }
             if rows.is_empty() {
                 return Ok(Ended {
                     sessions: pids.len() as u32,
                     runs: runs.into_iter().collect(),
                 });
+            }
+            if scope == Scope::AtFirst {
+                condition = format!("(pid, {started}) IN ({})", found.join(", "));
             }
             if Instant::now() > until {
                 let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
@@ -222,9 +244,24 @@ impl PgSession {
     }
 }
 
+/// The run whose session has this name.
+fn run_of(name: &str) -> Option<&str> {
+    let (program, run) = name.split_once('/')?;
+    let run = run.split(' ').next().unwrap_or(run);
+    program.starts_with("runmate").then_some(run)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_say_which_run_it_is() {
+        assert_eq!(run_of("runmate/r1"), Some("r1"));
+        assert_eq!(run_of("runmate-wait/r1 - 192.0.2.1:5432"), Some("r1"));
+        assert_eq!(run_of("app/1"), None);
+        assert_eq!(run_of("psql"), None);
+    }
 
     #[test]
     fn sessions_of_ones_own_have_one_process_each() {

@@ -19,6 +19,7 @@ mod report;
 mod session;
 mod steps;
 mod text;
+mod whole;
 mod words;
 mod worker;
 

@@ -44,12 +44,12 @@ pub(super) fn place(
     Some(Place { statement, line })
 }
 
-/// The file's own end of the transaction before a statement, by its line.
+/// The file's own last end of a transaction before a statement, by its line.
 pub(super) fn own_end(statements: &[Statement]) -> Option<u32> {
     let mut ends = statements
         .iter()
         .filter(|statement| matches!(kind(&statement.text), Kind::Commit | Kind::Chain | Kind::OtherEnd));
-    ends.next().map(|statement| statement.line)
+    ends.next_back().map(|statement| statement.line)
 }
 
 /// `0002_users.sql, statement 2 of 3, line 7: ALTER TABLE ..`
@@ -152,5 +152,7 @@ mod tests {
         ];
         assert_eq!(own_end(&statements), Some(3));
         assert_eq!(own_end(&statements[..2]), None);
+        let twice = [&statements[..], &[statement("END", 5)]].concat();
+        assert_eq!(own_end(&twice), Some(5));
     }
 }

@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 
+use super::fence::Scope;
 use super::ledger::{self, Tables};
 use super::worker::{Handle, PgWorker};
 use super::{LOCK, connect, errors, text};
@@ -265,11 +266,12 @@ impl Session for PgSession {
     }
 
     async fn end_holder(&mut self) -> Result<Ended, SessionError> {
-        self.end_sessions(&format!(
+        let condition = format!(
             "application_name LIKE 'runmate/%' OR pid IN (SELECT pid FROM pg_locks WHERE {})",
             in_pg_locks(LOCK)
-        ))
-        .await
+        );
+        // Not who gets the lock because of it.
+        self.end_sessions(&condition, Scope::AtFirst).await
     }
 
     async fn releases(&mut self, limit: u32) -> Result<Vec<Release>, SessionError> {

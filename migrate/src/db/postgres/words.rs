@@ -53,7 +53,8 @@ pub(super) fn kind(text: &str) -> Kind {
     };
     let any = |at: usize, words: &[&str]| words.iter().any(|word| is(at, word));
     let find = |word: &str| (0..tokens.len()).find(|at| is(*at, word));
-    let repeatable = find("IF").is_some_and(|at| is(at + 1, "EXISTS") || is(at + 1, "NOT"));
+    // What stands in a block of code says nothing of the whole block.
+    let repeatable = !any(0, &CODE) && find("IF").is_some_and(|at| is(at + 1, "EXISTS") || is(at + 1, "NOT"));
     let chain = find("CHAIN").is_some_and(|at| at > 0 && is(at - 1, "AND"));
     if is(0, "BEGIN") || is(0, "START") && is(1, "TRANSACTION") {
         return Kind::Begin;
@@ -104,6 +105,16 @@ pub(super) fn kind(text: &str) -> Kind {
         return Kind::Outside;
     }
     Kind::Other { repeatable }
+}
+
+/// The statements that run code, which may commit.
+const CODE: [&str; 2] = ["CALL", "DO"];
+
+/// True if a statement may commit in parts, so that an error does not mean that nothing of it is applied.
+pub(super) fn may_commit(text: &str) -> bool {
+    let first = tokens(text, 1);
+    let first = first.first().map_or("", |token| token.text);
+    CODE.iter().any(|word| first.eq_ignore_ascii_case(word))
 }
 
 /// True if it is one of the statements on indexes that wait for others without holding them up.
@@ -261,7 +272,8 @@ mod tests {
             ("CREATE DATABASE a", Kind::Outside),
             ("DROP DATABASE IF EXISTS a", again.clone()),
             ("CREATE TABLE IF NOT EXISTS a (b int)", again),
-            ("CREATE TABLE a (b int)", other),
+            ("CREATE TABLE a (b int)", other.clone()),
+            ("DO $$ BEGIN IF NOT a THEN COMMIT; END IF; END $$", other),
             (
                 "DROP INDEX CONCURRENTLY IF EXISTS s.\"A b\"",
                 Kind::DropIndexConcurrently("s.\"A b\"".into()),
@@ -301,6 +313,7 @@ mod tests {
         }
         assert_eq!(catalog_name(&"é".repeat(40)).len(), 62);
         assert!(!waits_politely("VACUUM a"));
+        assert!(may_commit("/* x */ call a()") && may_commit("DO 'a'") && !may_commit("VACUUM a"));
     }
 
     #[test]

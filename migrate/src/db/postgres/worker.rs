@@ -1,4 +1,4 @@
-//! The session that does the work: whole files, in one transaction each.
+//! The session that does the work.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,13 +9,11 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgErrorPosition};
 use sqlx::{AssertSqlSafe, Either, Row};
 
-use super::report::{self, Place};
 use super::{connect, errors, text};
 use crate::db::{ApplyError, Mode, SessionError, Worker, not_recorded};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::sql::{Dialect, Statement, split};
 use crate::url::Target;
 
 /// The session of one run that does the work.
@@ -157,83 +155,19 @@ impl PgWorker {
         }
     }
 
+    /// Makes the session as good as new. True if a part of the migration is applied, or may be.
+    async fn refresh(&mut self, migration: &Migration) -> Result<bool, sqlx::Error> {
+        let sql = format!(
+            "{}; SELECT EXISTS (SELECT 1 FROM {} WHERE version = {} AND (done > 0 OR in_doubt))",
+            self.fresh, self.progress, migration.version
+        );
+        let rows = connect::ask(&mut self.connection, &sql).await?;
+        rows.last().map_or(Ok(false), |row| row.try_get(0))
+    }
+
     /// Ends a transaction that failed. If that fails, the end of the session does it.
     pub(super) async fn roll_back(&mut self) {
         let _ = connect::ask(&mut self.connection, "ROLLBACK").await;
-    }
-
-    /// A whole file in a transaction, and its record with it.
-    async fn whole(
-        &mut self,
-        migration: &Migration,
-        report: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<(), ApplyError> {
-        let started = Instant::now();
-        // The setting ends with the transaction: so it is seen whether the file ended it.
-        connect::ask(
-            &mut self.connection,
-            "BEGIN; SET LOCAL runmate.transaction = 'ours'",
-        )
-        .await
-        .map_err(|error| self.own(&error))?;
-        let (done, result) = execute(&mut self.connection, &migration.sql).await;
-        let result = match result {
-            Ok(()) => self
-                .record(migration, started)
-                .await
-                .map_err(|error| (error, true)),
-            Err(error) => Err((error, false)),
-        };
-        let result = match result {
-            // What the file has committed itself has to be recorded, even if that was cancelled.
-            Err((error, true)) if errors::usable(&error) && commits_itself(migration) => {
-                self.roll_back().await;
-                self.record(migration, started)
-                    .await
-                    .map_err(|error| (error, true))
-            }
-            result => result,
-        };
-        match result {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                report(Event::Note {
-                    message: format!(
-                        "{} ends the transaction itself, so that it was recorded in another one; take BEGIN and \
-                         COMMIT out of it, or make `-- no-transaction` its first line",
-                        migration.file
-                    ),
-                });
-                Ok(())
-            }
-            Err((error, at_end)) => {
-                let stumble = self.stumble(&error, started.elapsed());
-                if errors::usable(&error) {
-                    self.roll_back().await;
-                }
-                Err(whole_failed(migration, done, &error, &stumble, at_end))
-            }
-        }
-    }
-
-    /// Records a migration and ends its transaction; false if that was no longer ours.
-    async fn record(&mut self, migration: &Migration, started: Instant) -> Result<bool, sqlx::Error> {
-        let sql = format!(
-            "SELECT coalesce(current_setting('runmate.transaction', true), '') = 'ours'; \
-             RESET SESSION AUTHORIZATION; RESET ROLE; \
-             INSERT INTO {} (version, description, success, checksum, execution_time) \
-             VALUES ({}, {}, true, {}, {took}) ON CONFLICT (version) DO UPDATE SET success = true, \
-             checksum = excluded.checksum, installed_on = now(), execution_time = excluded.execution_time; \
-             COMMIT",
-            self.migrations,
-            migration.version,
-            text::quote(&migration.description),
-            text::bytes(&migration.checksum),
-            took = nanoseconds(started),
-        );
-        // Constraints that were put off are checked now, and may take their time.
-        let rows = connect::rows(&mut self.connection, &sql).await?;
-        rows.first().map_or(Ok(true), |row| row.try_get(0))
     }
 }
 
@@ -265,68 +199,6 @@ pub(super) fn position(error: &sqlx::Error) -> Option<usize> {
     }
 }
 
-fn commits_itself(migration: &Migration) -> bool {
-    let statements = split(&migration.sql, Dialect::Postgres).unwrap_or_default();
-    report::own_end(&statements).is_some()
-}
-
-/// What is said of a file that failed as a whole.
-fn whole_failed(
-    migration: &Migration,
-    done: usize,
-    error: &sqlx::Error,
-    stumble: &Stumble,
-    at_end: bool,
-) -> ApplyError {
-    // A text that the server understood otherwise than we do has no numbered statements.
-    let statements: Vec<Statement> = split(&migration.sql, Dialect::Postgres).unwrap_or_default();
-    let position = position(error).filter(|_| !at_end);
-    let place = report::place(&migration.sql, &statements, done, position);
-    let at = if at_end {
-        format!("{}, at the end of its transaction", migration.file)
-    } else {
-        report::at(migration, &statements, place.as_ref())
-    };
-    let said = errors::server(error).1;
-    let before = place.as_ref().map_or(0, |place: &Place| place.statement);
-    // A syntax error stands before everything: nothing was executed, not even a COMMIT further up.
-    let executed = if at_end {
-        statements.len()
-    } else {
-        before.min(done)
-    };
-    let executed = statements.get(..executed).unwrap_or_default();
-    let own_end = report::own_end(executed);
-    let state = match own_end {
-        Some(line) => format!(
-            "the file ends its transaction itself in line {line}, and what stands before it is applied"
-        ),
-        None => "nothing of the file is applied".to_owned(),
-    };
-    match (stumble, own_end) {
-        // To try again would be to apply the first part again.
-        (Stumble::Locked, None) => ApplyError::Locked(format!("{at}: {said}")),
-        (Stumble::Cancelled, None) => ApplyError::Cancelled(format!("{at}: {said}; {state}")),
-        (Stumble::Gone, _) => ApplyError::Cancelled(format!("{at}: the session was ended: {said}")),
-        (_, None) => ApplyError::Failed(report::failed(
-            &at,
-            &said,
-            &state,
-            report::remedy(error, migration),
-        )),
-        (_, Some(_)) => ApplyError::Failed(report::failed(
-            &at,
-            &said,
-            &state,
-            format!(
-                "take that part out of {}, correct the rest, and start again; without BEGIN and COMMIT in a file it \
-                 is applied as a whole or not at all",
-                migration.file
-            ),
-        )),
-    }
-}
-
 impl Worker for PgWorker {
     type Handle = Handle;
 
@@ -347,11 +219,17 @@ impl Worker for PgWorker {
         if self.is_cancelled() {
             return Err(ApplyError::Cancelled(format!("{} was not begun", migration.file)));
         }
-        let fresh = self.fresh.clone();
-        connect::ask(&mut self.connection, &fresh)
-            .await
-            .map_err(|error| self.own(&error))?;
-        if migration.no_transaction {
+        let half_done = self.refresh(migration).await.map_err(|error| self.own(&error))?;
+        if half_done && !migration.no_transaction {
+            report(Event::Note {
+                message: format!(
+                    "{} was begun statement by statement, and goes on so, although its first line is no longer \
+                     `-- no-transaction`",
+                    migration.file
+                ),
+            });
+        }
+        if migration.no_transaction || half_done {
             self.stepwise(migration, mode, report).await?;
         } else {
             self.whole(migration, report).await?;

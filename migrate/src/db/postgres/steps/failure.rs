@@ -9,7 +9,12 @@ use crate::db::postgres::report::{self, Place};
 use crate::db::postgres::words::Index;
 use crate::db::postgres::worker::{PgWorker, Stumble, position};
 use crate::db::postgres::{errors, text};
+use crate::error::{Error, ErrorKind};
 use crate::sql::Statement;
+
+/// What to do about a statement of which nobody knows whether it took effect.
+pub(super) const LOOK: &str = "look on the database whether it took effect; `runmate migrate repair` executes it again, \
+    `runmate migrate repair --applied` takes it as applied";
 
 impl PgWorker {
     /// After a statement that did not succeed: nothing of it is left, which is noted unless the session is gone.
@@ -24,18 +29,58 @@ impl PgWorker {
         let took = started.elapsed();
         if errors::usable(&error) {
             self.roll_back().await;
-            self.note_error(steps, &error, false).await;
+            self.note_error(steps, &error, took, false).await;
         }
         Err(self.refused(steps, at, &error, took, ""))
     }
 
-    /// The progress shows what happened. If that cannot be noted, the next run finds out by itself.
-    async fn note_error(&mut self, steps: &mut Steps<'_>, error: &sqlx::Error, in_doubt: bool) {
+    /// After a failure of what commits in parts: whether one of them is applied, only a person can tell. So it stays
+    /// in doubt, and is not tried again even if only a lock was missing.
+    pub(super) async fn partly_done(
+        &mut self,
+        steps: &mut Steps<'_>,
+        at: usize,
+        error: &sqlx::Error,
+        started: Instant,
+    ) -> ApplyError {
+        let took = started.elapsed();
+        if errors::usable(error) {
+            self.roll_back().await;
+            self.note_error(steps, error, took, true).await;
+        }
+        let stumble = self.stumble(error, took);
+        if matches!(stumble, Stumble::Cancelled | Stumble::Gone) {
+            return self.refused(steps, at, error, took, "");
+        }
+        let message = format!(
+            "cannot apply {}: {}; it may have committed a part before that{}",
+            self.place(steps, at, error),
+            errors::server(error).1,
+            match done_before(&steps.statements, at) {
+                0 => String::new(),
+                1 => ", and statement 1 is applied".to_owned(),
+                done => format!(", and statements 1 to {done} are applied"),
+            }
+        );
+        ApplyError::Failed(Error::new(ErrorKind::Dirty, message).with_remedy(LOOK))
+    }
+
+    /// The progress shows what happened. If that cannot be noted, the next run finds out by itself. Who only has
+    /// to try again has not failed: `repair --applied` takes what failed as applied.
+    async fn note_error(
+        &mut self,
+        steps: &mut Steps<'_>,
+        error: &sqlx::Error,
+        took: Duration,
+        in_doubt: bool,
+    ) {
+        let said = match self.stumble(error, took) {
+            Stumble::Locked => "NULL".to_owned(),
+            _ => text::quote(&errors::server(error).1),
+        };
         let sql = format!(
-            "UPDATE {} SET in_doubt = {in_doubt}, error = {} WHERE version = {}",
-            self.progress,
-            text::quote(&errors::server(error).1),
-            steps.migration.version
+            "UPDATE {} SET in_doubt = {in_doubt}, error = {said} WHERE version = {}",
+            self.progress, steps.migration.version
         );
         let _ = self.note_down(&sql).await;
     }
@@ -77,8 +122,21 @@ impl PgWorker {
                 steps.note(more.clone());
             }
         }
-        self.note_error(steps, &error, in_doubt).await;
+        self.note_error(steps, &error, took, in_doubt).await;
         self.refused(steps, at, &error, took, &more)
+    }
+
+    /// Where in the file an error is.
+    fn place(&self, steps: &Steps<'_>, at: usize, error: &sqlx::Error) -> String {
+        let statement = &steps.statements[at];
+        let place = Place {
+            statement: at,
+            line: position(error).map_or(statement.line, |position| {
+                let inside = text::offset(&statement.text, position);
+                statement.line - 1 + text::line(&statement.text, inside)
+            }),
+        };
+        report::at(steps.migration, &steps.statements, Some(&place))
     }
 
     /// What is said of a statement that did not succeed.
@@ -90,15 +148,7 @@ impl PgWorker {
         took: Duration,
         more: &str,
     ) -> ApplyError {
-        let statement = &steps.statements[at];
-        let place = Place {
-            statement: at,
-            line: position(error).map_or(statement.line, |position| {
-                let inside = text::offset(&statement.text, position);
-                statement.line - 1 + text::line(&statement.text, inside)
-            }),
-        };
-        let place = report::at(steps.migration, &steps.statements, Some(&place));
+        let place = self.place(steps, at, error);
         let said = errors::server(error).1;
         match self.stumble(error, took) {
             Stumble::Locked => ApplyError::Locked(format!("{place}: {said}")),
@@ -116,15 +166,20 @@ impl PgWorker {
     }
 }
 
-/// What of a file is applied when a statement failed.
-fn applied(statements: &[Statement], failed: usize) -> String {
+/// How many statements of a file are applied when one failed.
+fn done_before(statements: &[Statement], failed: usize) -> usize {
     // A transaction of the file went with the statement.
     let (mut at, mut done) = (0, 0);
     while at <= failed {
         done = at;
         at = unit(statements, at).map_or(at + 1, |unit| unit.end);
     }
-    match done {
+    done
+}
+
+/// What of a file is applied when a statement failed.
+fn applied(statements: &[Statement], failed: usize) -> String {
+    match done_before(statements, failed) {
         0 => "nothing of the file is applied".to_owned(),
         1 => "statement 1 is applied, and the next start goes on after it".to_owned(),
         done => format!("statements 1 to {done} are applied, and the next start goes on after them"),

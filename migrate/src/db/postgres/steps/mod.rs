@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::index;
 use super::report::{self, Place};
-use super::words::{Kind, kind, waits_politely};
+use super::words::{Kind, kind, may_commit, waits_politely};
 use super::worker::{PgWorker, execute, nanoseconds};
 use super::{connect, errors, text};
 use crate::db::{ApplyError, Mode};
@@ -56,7 +56,9 @@ fn unit(statements: &[Statement], from: usize) -> Option<Unit> {
 
 /// How a statement outside of a transaction ended that did not come to a good end.
 enum Outside {
-    /// It was not executed.
+    /// It was not begun.
+    NotBegun(sqlx::Error),
+    /// The server refused it.
     Refused(sqlx::Error),
     /// It was, and that could not be noted: it stays in doubt.
     NotNoted(sqlx::Error),
@@ -182,7 +184,7 @@ impl PgWorker {
                 let before = before.map_err(|error| self.own(&error))?;
                 // Where there is one of that name already, nothing will be created.
                 return match self.outside(steps, at, before.is_none()).await {
-                    Err(Outside::Refused(error)) => {
+                    Err(Outside::NotBegun(error) | Outside::Refused(error)) => {
                         Err(self.index_failed(steps, at, &index, before, error, started).await)
                     }
                     Err(Outside::NotNoted(error)) => Err(self.own(&error)),
@@ -220,7 +222,12 @@ impl PgWorker {
 
     async fn alone(&mut self, steps: &mut Steps<'_>, at: usize, started: Instant) -> Result<(), ApplyError> {
         match self.outside(steps, at, true).await {
-            Err(Outside::Refused(error)) => self.settle_failure(steps, at, Err(error), started).await,
+            Err(Outside::Refused(error)) if may_commit(&steps.statements[at].text) => {
+                Err(self.partly_done(steps, at, &error, started).await)
+            }
+            Err(Outside::NotBegun(error) | Outside::Refused(error)) => {
+                self.settle_failure(steps, at, Err(error), started).await
+            }
             Err(Outside::NotNoted(error)) => Err(self.own(&error)),
             Ok(()) => Ok(()),
         }
@@ -230,12 +237,12 @@ impl PgWorker {
     async fn outside(&mut self, steps: &mut Steps<'_>, at: usize, doubt: bool) -> Result<(), Outside> {
         let started = Instant::now();
         if doubt {
-            self.doubt(steps).await.map_err(Outside::Refused)?;
+            self.doubt(steps).await.map_err(Outside::NotBegun)?;
         }
         let text = steps.statements[at].text.clone();
         let polite = self.polite(steps, at);
         if polite {
-            self.patient().await.map_err(Outside::Refused)?;
+            self.patient().await.map_err(Outside::NotBegun)?;
         }
         execute(&mut self.connection, &text)
             .await
@@ -314,8 +321,16 @@ impl PgWorker {
             if result.is_ok() {
                 result = execute(&mut self.connection, &text).await.1;
             }
-            if result.is_err() {
-                return self.settle_failure(steps, at, result, began).await;
+            if let Err(error) = result {
+                // What stands before an AND CHAIN may be applied.
+                let before = &steps.statements[from..at];
+                if before
+                    .iter()
+                    .any(|statement| kind(&statement.text) == Kind::Chain)
+                {
+                    return Err(self.partly_done(steps, at, &error, began).await);
+                }
+                return self.settle_failure(steps, at, Err(error), began).await;
             }
             if last && !unit.exact {
                 let result = self.advance(steps, unit.end).await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::Row;
 
+use super::failure::LOOK;
 use super::{Steps, unit};
 use crate::db::postgres::index::{self, Found};
 use crate::db::postgres::words::{Kind, kind};
@@ -86,7 +87,7 @@ impl PgWorker {
         if !progress.in_doubt {
             return Ok(at);
         }
-        if self.took_effect(steps, at, mode).await? {
+        if self.took_effect(steps, progress, mode).await? {
             let sql = self.advanced(steps, at + 1);
             self.note_down(&sql).await.map_err(|error| self.own(&error))?;
             steps.note(format!("{} had come to its end in an earlier run", steps.at(at)));
@@ -99,9 +100,10 @@ impl PgWorker {
     async fn took_effect(
         &mut self,
         steps: &mut Steps<'_>,
-        at: usize,
+        progress: &Progress,
         mode: Mode,
     ) -> Result<bool, ApplyError> {
+        let at = progress.done as usize;
         match kind(&steps.statements[at].text) {
             Kind::CreateIndexConcurrently(index) if index.name.is_some() => {
                 let found = index::find(&mut self.connection, &index).await;
@@ -128,12 +130,17 @@ impl PgWorker {
                 .map_err(|error| self.own(&error)),
             Kind::Repeatable | Kind::Other { repeatable: true } => Ok(false),
             _ if mode != Mode::Run => Ok(false),
-            _ => Err(steps.dirty(
-                at,
-                "an earlier run died in it, and it cannot be told whether it took effect",
-                "look on the database whether it did; `runmate migrate repair` executes it again, `runmate migrate \
-                 repair --applied` takes it as applied",
-            )),
+            _ => {
+                let why = match &progress.error {
+                    Some(error) => format!(
+                        "it failed in an earlier run ({error}), and it cannot be told whether a part of it is applied"
+                    ),
+                    None => {
+                        "an earlier run died in it, and it cannot be told whether it took effect".to_owned()
+                    }
+                };
+                Err(steps.dirty(at, &why, LOOK))
+            }
         }
     }
 }

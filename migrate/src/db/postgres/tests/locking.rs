@@ -192,6 +192,25 @@ async fn unlock_ends_the_holder_and_its_worker_only() {
 }
 
 #[tokio::test]
+async fn unlock_spares_who_gets_the_lock_meanwhile() {
+    let database = Database::new().await;
+    let (_held, _worker) = working(&database).await;
+    let mut waiter = session(&database, "r2").await;
+    let taking = tokio::spawn(async move {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !waiter.try_lock().await.expect("asks") {
+            assert!(Instant::now() < deadline);
+        }
+        waiter
+    });
+    let mut asking = session(&database, "r9").await;
+    let ended = asking.end_holder().await.expect("ends");
+    assert_eq!((ended.sessions, ended.runs), (2, vec!["r1".to_owned()]));
+    let mut next = taking.await.expect("no panic");
+    assert!(next.heartbeat().await.expect("asks"));
+}
+
+#[tokio::test]
 async fn sessions_notice_that_their_client_is_gone() {
     let database = Database::new().await;
     let (mut session, mut worker) = working(&database).await;

@@ -112,6 +112,37 @@ async fn session_mode_is_as_good_as_direct() {
 }
 
 #[tokio::test]
+async fn a_pooler_may_append_addresses_to_our_names() {
+    let database = Database::new().await;
+    let pooler = Server::shared().pgbouncer("session", "application_name_add_host = 1");
+    let mut target = database.target();
+    target.url = pooler.url(&database.name);
+    let named = |run: &str| {
+        let through = Database {
+            name: database.name.clone(),
+            url: target.url.clone(),
+        };
+        let name = format!("runmate/{run}");
+        async move { through.named(&name).await }
+    };
+    // The pooler connects to the server only when something is asked.
+    let mut left = named("r12").await;
+    run_sql(&mut left, "SELECT 1").await;
+    let mut session = PgSession::connect(&target, &a_run("r1")).await.expect("connects");
+    assert!(session.try_lock().await.expect("asks"));
+    let mut command = named("r1").await;
+    let name: String = value(&mut command, "SELECT current_setting('application_name')").await;
+    assert!(name.starts_with("runmate/r1 - "), "{name}");
+    let ended = session.fence().await.expect("a fence");
+    assert_eq!((ended.sessions, ended.runs), (1, vec!["r12".to_owned()]));
+    let mut worker = session.worker().await.expect("a worker");
+    assert!(session.heartbeat().await.expect("asks"));
+    let (result, _) = apply(&mut worker, &migration("1_a.sql", "SELECT 1"), Mode::Run).await;
+    result.expect("applies");
+    assert_eq!(value::<i32>(&mut command, "SELECT 1").await, 1);
+}
+
+#[tokio::test]
 async fn a_pooler_in_trouble_is_waited_for_and_its_refusals_are_explained() {
     let database = Database::new().await;
     let pooler = Server::shared().pgbouncer("session", "");

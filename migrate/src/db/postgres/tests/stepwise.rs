@@ -114,6 +114,37 @@ async fn a_failure_is_kept_and_the_next_run_goes_on() {
 }
 
 #[tokio::test]
+async fn who_has_to_try_again_has_not_failed() {
+    let database = Database::new().await;
+    let mut target = database.target();
+    target.lock_timeout = std::time::Duration::from_millis(100);
+    let mut session = PgSession::connect(&target, &a_run("r1")).await.expect("connects");
+    assert!(session.try_lock().await.expect("asks"));
+    session.fence().await.expect("a fence");
+    let mut worker = session.worker().await.expect("a worker");
+    let mut client = database.client().await;
+    run_sql(&mut client, "CREATE TABLE t (a int)").await;
+    run_sql(&mut client, "BEGIN; SELECT * FROM t").await;
+    let file = migration(
+        "1_a.sql",
+        "-- no-transaction\nSELECT 1;\nALTER TABLE t ADD b int;",
+    );
+    let (result, _) = apply(&mut worker, &file, Mode::Run).await;
+    assert!(matches!(result, Err(ApplyError::Locked(_))), "{result:?}");
+    let kept = progress(&mut session).await;
+    assert_eq!(
+        (kept[0].done, kept[0].in_doubt, &kept[0].error),
+        (1, false, &None)
+    );
+    run_sql(&mut client, "COMMIT").await;
+    // There is nothing to be taken as applied.
+    let (result, events) = apply(&mut worker, &file, Mode::Repair { applied: true }).await;
+    result.expect("applies");
+    assert_eq!(statements_done(&events), [2]);
+    assert_eq!(value::<i64>(&mut client, "SELECT count(b) FROM t").await, 0);
+}
+
+#[tokio::test]
 async fn what_is_applied_must_not_change() {
     let database = Database::new().await;
     let (_session, mut worker) = working(&database).await;
@@ -134,6 +165,33 @@ async fn what_is_applied_must_not_change() {
     )
     .await;
     crlf.expect("line endings do not count");
+}
+
+#[tokio::test]
+async fn a_file_that_was_begun_in_steps_goes_on_in_steps() {
+    let database = Database::new().await;
+    let (mut session, mut worker) = working(&database).await;
+    let mut client = database.client().await;
+    run_sql(&mut client, "CREATE TABLE t (a int)").await;
+    let file = "-- no-transaction\nINSERT INTO t VALUES (1);\nSELECT 1/0;\n";
+    failed(apply(&mut worker, &migration("1_a.sql", file), Mode::Run).await.0);
+    let whole = "INSERT INTO t VALUES (1);\nSELECT 1;\n";
+    let (result, events) = apply(&mut worker, &migration("1_a.sql", whole), Mode::Run).await;
+    result.expect("applies");
+    assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM t").await, 1);
+    assert!(notes(&events)[0].contains("-- no-transaction"), "{events:?}");
+    assert_eq!(progress(&mut session).await, []);
+
+    // Where nothing is applied there is a choice.
+    let file = "-- no-transaction\nSELECT 1/0;\n";
+    failed(apply(&mut worker, &migration("2_a.sql", file), Mode::Run).await.0);
+    assert_eq!(progress(&mut session).await.len(), 1);
+    let (result, events) = apply(&mut worker, &migration("2_a.sql", whole), Mode::Run).await;
+    result.expect("applies");
+    assert_eq!(events, []);
+    assert_eq!(progress(&mut session).await, []);
+    let seen = session.look(&a_key("v"), true).await.expect("looks");
+    assert!(seen.applied.iter().all(|applied| applied.success));
 }
 
 #[tokio::test]
@@ -193,6 +251,58 @@ async fn a_procedure_that_commits_runs_outside_and_is_in_doubt_if_it_dies() {
         value::<String>(&mut client, "SELECT string_agg(a::text, '' ORDER BY a) FROM t").await,
         "111234"
     );
+}
+
+#[tokio::test]
+async fn what_commits_in_parts_and_fails_is_not_executed_again_unasked() {
+    let database = Database::new().await;
+    let (mut session, mut worker) = working(&database).await;
+    let mut client = database.client().await;
+    run_sql(
+        &mut client,
+        "CREATE TABLE t (a int); CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN INSERT INTO t VALUES (1); COMMIT; \
+         IF (SELECT count(*) FROM t) < 3 THEN RAISE 'no' USING ERRCODE = '55P03'; END IF; END $$",
+    )
+    .await;
+    for (version, part, rows) in [
+        (1, "CALL p();", 1),
+        (
+            2,
+            "BEGIN; INSERT INTO t VALUES (2); COMMIT AND CHAIN; SELECT 1/0; COMMIT;",
+            2,
+        ),
+    ] {
+        let file = migration(
+            &format!("{version}_a.sql"),
+            &format!("-- no-transaction\nSELECT 1;\n{part}\n"),
+        );
+        let error = failed(apply(&mut worker, &file, Mode::Run).await.0);
+        assert_eq!(error.kind(), ErrorKind::Dirty, "{error}");
+        for said in ["may have committed a part", "statement 1 is applied"] {
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        let kept = progress(&mut session).await;
+        assert!(kept[version - 1].in_doubt, "{kept:?}");
+        let again = failed(apply(&mut worker, &file, Mode::Run).await.0);
+        assert_eq!(again.kind(), ErrorKind::Dirty, "{again}");
+        assert!(again.remedy().is_some_and(|remedy| remedy.contains("--applied")));
+        assert_eq!(
+            value::<i64>(&mut client, "SELECT count(*) FROM t").await,
+            rows,
+            "{part}"
+        );
+    }
+    // A person decides.
+    let file = migration("1_a.sql", "-- no-transaction\nSELECT 1;\nCALL p();\n");
+    let (result, _) = apply(&mut worker, &file, Mode::Repair { applied: false }).await;
+    result.expect("applies");
+    // Without a commit before the error it is certain that nothing is applied.
+    let file = migration(
+        "3_a.sql",
+        "-- no-transaction\nBEGIN; SELECT 1/0; COMMIT AND CHAIN; COMMIT;",
+    );
+    let error = failed(apply(&mut worker, &file, Mode::Run).await.0);
+    assert_eq!(error.kind(), ErrorKind::Failed, "{error}");
 }
 
 /// A cancellation that comes after the statement must not make it run twice.

@@ -171,6 +171,32 @@ async fn what_a_file_has_committed_is_recorded_even_if_that_is_cancelled() {
 }
 
 #[tokio::test]
+async fn a_file_whose_last_part_was_rolled_back_is_not_recorded() {
+    let database = Database::new().await;
+    let (_session, mut worker) = working(&database).await;
+    let mut client = database.client().await;
+    let table = "CREATE TABLE t (a int PRIMARY KEY, b int REFERENCES t DEFERRABLE INITIALLY DEFERRED)";
+    for between in ["COMMIT;\nBEGIN", "SELECT 1;\nCOMMIT AND CHAIN"] {
+        let file = format!("{table};\n{between};\nINSERT INTO t VALUES (1, 2);");
+        let error = failed(
+            apply(&mut worker, &migration("1_a.sql", &file), Mode::Run)
+                .await
+                .0,
+        );
+        for part in [
+            "at the end of its transaction",
+            "23503",
+            "and what stands before it is applied",
+        ] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        assert_eq!(value::<i64>(&mut client, ROWS).await, 0);
+        assert_eq!(value::<i64>(&mut client, "SELECT count(*) FROM t").await, 0);
+        run_sql(&mut client, "DROP TABLE t").await;
+    }
+}
+
+#[tokio::test]
 async fn a_lock_that_is_not_to_be_had_can_be_waited_for_again() {
     let database = Database::new().await;
     let mut target = database.target();
