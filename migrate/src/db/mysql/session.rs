@@ -74,6 +74,11 @@ impl MySqlSession {
         self.gone_within = Duration::ZERO;
     }
 
+    #[cfg(test)]
+    pub(super) fn set_lock_timeout(&mut self, timeout: Duration) {
+        self.target.lock_timeout = timeout;
+    }
+
     /// The first column, named `answer`, of the only row.
     async fn ask(&mut self, sql: String, what: &str) -> Result<Option<u64>, SessionError> {
         match last_row(&mut self.connection, sql).await {

@@ -171,6 +171,50 @@ async fn what_a_person_says_is_applied_is_not_executed() {
     assert_eq!(place.ask("SELECT count(*) FROM a").await, 1);
 }
 
+/// What met a lock was not done, whatever is said.
+#[tokio::test]
+async fn only_what_failed_counts_as_applied() {
+    let place = Place::new();
+    let mut session = place.holder("one").await;
+    let mut worker = session.worker().await.expect("a worker");
+    let file = |sql| migration(1, &format!("-- no-transaction\nCREATE TABLE a (b INT);\n{sql}"));
+    let slow = file(SLOW);
+    let handle = worker.handle();
+    let task = tokio::spawn(async move { apply(&mut worker, &slow, Mode::Run).await.0 });
+    let mut other = place.connect().await;
+    until("the first is done", async || {
+        is_locked(&mut other).await
+            && place
+                .ask("SELECT count(*) FROM _runmate_progress WHERE done = 1")
+                .await
+                == 1
+    })
+    .await;
+    session.cancel(&handle).await.expect("to cancel");
+    let answer = task.await.expect("no panic");
+    assert!(matches!(answer, Err(ApplyError::Cancelled(_))), "{answer:?}");
+
+    let insert = file("INSERT INTO a VALUES (1)");
+    let mut worker = session.worker().await.expect("a worker");
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .expect("a lock");
+    let answer = apply(&mut worker, &insert, Mode::Run).await.0;
+    assert!(matches!(answer, Err(ApplyError::Locked(_))), "{answer:?}");
+    sqlx::raw_sql("ROLLBACK")
+        .execute(&mut other)
+        .await
+        .expect("to let go");
+    let progress = session.look(&key("r1"), true).await.expect("a look").progress;
+    assert_eq!((progress[0].done, &progress[0].error), (1, &None));
+    let answer = apply(&mut worker, &insert, Mode::Repair { applied: true })
+        .await
+        .0;
+    answer.expect("repaired");
+    assert_eq!(place.ask("SELECT count(*) FROM a").await, 1);
+}
+
 #[tokio::test]
 async fn a_lock_that_is_not_had_in_time_can_be_tried_again() {
     let place = Place::new();
