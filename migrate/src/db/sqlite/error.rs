@@ -39,6 +39,13 @@ pub(super) fn is_no_table(error: &Driver) -> bool {
         .is_some_and(|error| error.message().starts_with("no such table: "))
 }
 
+/// A transaction is open. SQLite has no code of its own for it.
+pub(super) fn is_within(error: &Driver) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.message() == "cannot start a transaction within a transaction")
+}
+
 /// What was said, without what is ours.
 pub(super) fn said(error: &Driver) -> String {
     match error.as_database_error() {

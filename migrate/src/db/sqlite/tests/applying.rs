@@ -36,6 +36,63 @@ async fn a_file_is_applied_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn a_file_that_ends_the_transaction_is_recorded_all_the_same() {
+    let place = Place::new();
+    let mut session = place.holder("one").await;
+    let mut worker = session.worker().await.expect("a worker");
+    for (version, sql, noted) in [
+        (
+            1,
+            "CREATE TABLE a (b INT); COMMIT; INSERT INTO a VALUES (1)",
+            true,
+        ),
+        (
+            2,
+            "INSERT INTO a VALUES (2); COMMIT; BEGIN; INSERT INTO a VALUES (3)",
+            false,
+        ),
+        (3, "INSERT INTO a VALUES (4); END", true),
+    ] {
+        let (answer, events) = apply(&mut worker, &migration(version, sql), Mode::Run).await;
+        answer.expect(sql);
+        let notes = events.iter().filter(
+            |event| matches!(event, Event::Note { message } if message.contains("ends the transaction")),
+        );
+        assert_eq!(notes.count() == 1, noted, "{sql}: {events:?}");
+    }
+    assert_eq!(place.ask("SELECT sum(b) FROM a").await, 10);
+    let seen = session.look(&key("r1"), true).await.expect("a look");
+    assert!(seen.applied.len() == 3 && seen.applied.iter().all(|row| row.success));
+}
+
+/// Trying it again would do again what it has committed.
+#[tokio::test]
+async fn a_file_that_ends_the_transaction_and_meets_a_lock_is_not_tried_again() {
+    let place = Place::new();
+    let mut session = place.holder("one").await;
+    let mut worker = session.worker().await.expect("a worker");
+    let mut other = place.connect().await;
+    sqlx::raw_sql("PRAGMA journal_mode = WAL; CREATE TABLE a (b INT); BEGIN; SELECT * FROM a")
+        .execute(&mut other)
+        .await
+        .expect("a reader");
+    let file = migration(
+        1,
+        "INSERT INTO a VALUES (1); COMMIT; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE",
+    );
+    let error = failed(apply(&mut worker, &file, Mode::Run).await.0);
+    assert!(
+        error.to_string().contains("the file ends the transaction itself"),
+        "{error}"
+    );
+    assert!(
+        error
+            .remedy()
+            .is_some_and(|remedy| remedy.contains("undo by hand"))
+    );
+}
+
+#[tokio::test]
 async fn triggers_and_foreign_keys_are_as_sqlx_has_them() {
     let place = Place::new();
     let mut session = place.holder("one").await;
