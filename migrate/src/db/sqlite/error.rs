@@ -27,6 +27,11 @@ pub(super) fn is_busy(error: &Driver) -> bool {
     matches!(code(error), Some(BUSY | LOCKED))
 }
 
+/// The file, or one that SQLite needs beside it, cannot be opened or made.
+pub(super) fn is_not_openable(error: &Driver) -> bool {
+    matches!(code(error), Some(CANTOPEN | READONLY))
+}
+
 /// The progress handler said stop.
 pub(super) fn is_interrupt(error: &Driver) -> bool {
     code(error) == Some(INTERRUPT)
