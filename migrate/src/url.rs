@@ -27,6 +27,8 @@ pub(crate) struct Target {
     pub name: String,
     /// Create the database if it is not there.
     pub create: bool,
+    /// Nothing but questions will be asked: SQLite needs no right to write, and makes no file.
+    pub read_only: bool,
     /// How long a statement of a migration may wait for a lock. Zero: for ever.
     pub lock_timeout: Duration,
     /// How long a statement of a migration may take. Zero: as long as it takes.
@@ -73,6 +75,7 @@ impl Target {
             url: format!("{scheme}:{rest}"),
             name,
             create: false,
+            read_only: false,
             lock_timeout: Duration::from_secs(5),
             statement_timeout: Duration::ZERO,
         })

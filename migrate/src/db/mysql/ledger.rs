@@ -197,6 +197,24 @@ pub(super) async fn running(connection: &mut MySqlConnection, run: &Run) -> Answ
         .collect())
 }
 
+/// How many runs that have ended are looked at for what they left running.
+const RECENT: u32 = 20;
+
+/// The runs of which something may still run, but for our own: those that are noted as running, and the last.
+pub(super) async fn recent(connection: &mut MySqlConnection, run: &Run) -> Answer<Vec<String>> {
+    let others = format!(
+        "SELECT run FROM _runmate_releases WHERE run <> {}",
+        literal(&run.id)
+    );
+    let sql =
+        format!("({others} AND state = 'running') UNION ({others} ORDER BY started_at DESC LIMIT {RECENT})");
+    Ok(rows(connection, sql)
+        .await?
+        .iter()
+        .filter_map(|row| text(row, "run"))
+        .collect())
+}
+
 /// Notes that a run begins, and that those before it are lost.
 pub(super) async fn begin(connection: &mut MySqlConnection, run: &Run, key: &Key) -> Answer<()> {
     let short = |value: &str| literal(cut(value, SHORT));

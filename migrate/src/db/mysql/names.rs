@@ -25,8 +25,11 @@ pub(super) fn sqlx_lock(database: &str) -> String {
     format!("{id:x}")
 }
 
+/// How many locks a run's worker has.
+pub(super) const WORK_LOCKS: usize = 2;
+
 /// The locks that the sessions of a run's worker carry as long as they live.
-pub(super) fn work_locks(run: &str) -> [String; 2] {
+pub(super) fn work_locks(run: &str) -> [String; WORK_LOCKS] {
     [format!("runmate/{run}/work"), format!("runmate/{run}/aside")]
 }
 

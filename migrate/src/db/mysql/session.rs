@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::{sleep, timeout};
 
 use super::connect::{Facts, Place, greet, last_row, number};
-use super::names::{self, text as literal};
+use super::names::{self, WORK_LOCKS, text as literal};
 use super::worker::{MySqlWorker, Reins};
 use super::{error, ledger};
 use crate::db::{Ended, Ending, Key, Release, Run, Seen, Session, SessionError};
@@ -26,6 +26,19 @@ const ANSWER: Duration = Duration::from_secs(15);
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Why what was left behind is not known to be gone.
+enum Leftover {
+    /// This connection was ended, and takes its time.
+    Undoing(u64),
+    Failed(SessionError),
+}
+
+impl From<SessionError> for Leftover {
+    fn from(error: SessionError) -> Self {
+        Leftover::Failed(error)
+    }
+}
+
 /// A connection that holds two locks: ours, and sqlx's so that sqlx-cli is kept out.
 pub(crate) struct MySqlSession {
     place: Place,
@@ -35,6 +48,7 @@ pub(crate) struct MySqlSession {
     lock: String,
     sqlx_lock: String,
     held: bool,
+    gone_within: Duration,
     target: Target,
 }
 
@@ -53,6 +67,16 @@ impl MySqlSession {
     #[cfg(test)]
     pub(super) fn connection(&mut self) -> &mut MySqlConnection {
         &mut self.connection
+    }
+
+    #[cfg(test)]
+    pub(super) fn wait_for_nobody(&mut self) {
+        self.gone_within = Duration::ZERO;
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_lock_timeout(&mut self, timeout: Duration) {
+        self.target.lock_timeout = timeout;
     }
 
     /// The first column, named `answer`, of the only row.
@@ -108,38 +132,56 @@ impl MySqlSession {
             .into())
     }
 
-    /// Ends the connections that have these locks, and waits until they are gone: a statement that is being
-    /// undone still holds what it has locked.
-    async fn end_owners(&mut self, locks: &[String]) -> Result<u32, SessionError> {
-        let mut owners = Vec::new();
-        for lock in locks {
-            if let Some(id) = self.owner(lock).await?.filter(|id| *id != self.facts.id) {
-                self.kill(id).await?;
-                owners.push((lock, id));
-            }
+    /// Which connections have these locks: one round trip, however many they are.
+    async fn owners(&mut self, locks: &[String]) -> Result<Vec<Option<u64>>, SessionError> {
+        if locks.is_empty() {
+            return Ok(Vec::new());
         }
-        let deadline = Instant::now() + GONE_WITHIN;
-        for (lock, id) in &owners {
-            // Somebody who was waiting may have the lock by now: that is not whom we ended.
-            while self.owner(lock).await? == Some(*id) {
-                if Instant::now() >= deadline {
-                    return Err(self.still_there(*id));
-                }
-                sleep(LOOK_EVERY).await;
-            }
-        }
-        Ok(u32::try_from(owners.len()).unwrap_or(u32::MAX))
+        let columns: Vec<String> = locks
+            .iter()
+            .enumerate()
+            .map(|(place, lock)| format!("IS_USED_LOCK({}) AS owner{place}", literal(lock)))
+            .collect();
+        let row = last_row(&mut self.connection, format!("SELECT {}", columns.join(", "))).await;
+        let row = row.map_err(|error| self.failed(&error, "ask for a lock on"))?;
+        Ok((0..locks.len())
+            .map(|place| number(&row, &format!("owner{place}")))
+            .collect())
     }
 
-    fn still_there(&self, id: u64) -> SessionError {
-        let message = format!(
+    /// Ends the connections that have these locks, and waits until they are gone: a statement that is being
+    /// undone still holds what it has locked. Gives the places of the locks that somebody had.
+    async fn end_owners(&mut self, locks: &[String]) -> Result<Vec<usize>, Leftover> {
+        let us = self.facts.id;
+        let mut ended = Vec::new();
+        for (place, owner) in self.owners(locks).await?.into_iter().enumerate() {
+            if let Some(id) = owner.filter(|id| *id != us) {
+                self.kill(id).await?;
+                ended.push((place, id));
+            }
+        }
+        let deadline = Instant::now() + self.gone_within;
+        while !ended.is_empty() {
+            let owners = self.owners(locks).await?;
+            // Somebody who was waiting may have the lock by now: that is not whom we ended.
+            let left = ended
+                .iter()
+                .find(|(place, id)| owners.get(*place) == Some(&Some(*id)));
+            match left {
+                None => break,
+                Some((_, id)) if Instant::now() >= deadline => return Err(Leftover::Undoing(*id)),
+                Some(_) => sleep(LOOK_EVERY).await,
+            }
+        }
+        Ok(ended.into_iter().map(|(place, _)| place).collect())
+    }
+
+    fn still_there(&self, id: u64) -> String {
+        format!(
             "connection {id} of another run on {} was ended and is still undoing its statement after {} s",
             self.place.name,
-            GONE_WITHIN.as_secs()
-        );
-        Error::new(ErrorKind::LockTimeout, message)
-            .with_remedy("wait until it is gone from SHOW PROCESSLIST, then start again")
-            .into()
+            self.gone_within.as_secs()
+        )
     }
 
     async fn kill(&mut self, id: u64) -> Result<(), SessionError> {
@@ -185,6 +227,7 @@ impl Session for MySqlSession {
             sqlx_lock: names::sqlx_lock(&facts.database),
             run: run.clone(),
             held: false,
+            gone_within: GONE_WITHIN,
             target: target.clone(),
             place,
             connection,
@@ -220,12 +263,24 @@ impl Session for MySqlSession {
         self.prove().await?;
         let created = ledger::create(&mut self.connection).await;
         created.map_err(|error| self.failed(&error, "make the tables in"))?;
-        let running = ledger::running(&mut self.connection, &self.run).await;
-        let runs = running.map_err(|error| self.failed(&error, "read the ledger of"))?;
-        let sessions = self.end_owners(&Self::work_locks(&runs)).await?;
+        // Whatever their state: a run that could not end its worker has said how it ended all the same.
+        let recent = ledger::recent(&mut self.connection, &self.run).await;
+        let mut runs = recent.map_err(|error| self.failed(&error, "read the ledger of"))?;
+        let ended = match self.end_owners(&Self::work_locks(&runs)).await {
+            Ok(ended) => ended,
+            Err(Leftover::Failed(error)) => return Err(error),
+            // It will be gone one day, so whoever waits goes on waiting.
+            Err(Leftover::Undoing(id)) => return Err(SessionError::Transient(self.still_there(id))),
+        };
+        let mut place = 0;
+        runs.retain(|_| {
+            let locks = place..place + WORK_LOCKS;
+            place += WORK_LOCKS;
+            ended.iter().any(|lock| locks.contains(lock))
+        });
         Ok(Ended {
-            sessions,
-            runs: if sessions > 0 { runs } else { Vec::new() },
+            sessions: u32::try_from(ended.len()).unwrap_or(u32::MAX),
+            runs,
         })
     }
 
@@ -311,7 +366,16 @@ impl Session for MySqlSession {
         // The worker first: without its lock the holder's end would be somebody else's beginning.
         let mut locks = Self::work_locks(&runs);
         locks.push(self.lock.clone());
-        let sessions = self.end_owners(&locks).await?;
+        let ended = match self.end_owners(&locks).await {
+            Ok(ended) => ended,
+            Err(Leftover::Failed(error)) => return Err(error),
+            Err(Leftover::Undoing(id)) => {
+                return Err(Error::new(ErrorKind::LockTimeout, self.still_there(id))
+                    .with_remedy("wait until it is gone from SHOW PROCESSLIST, then start again")
+                    .into());
+            }
+        };
+        let sessions = u32::try_from(ended.len()).unwrap_or(u32::MAX);
         let runs = if held || sessions > 0 { runs } else { Vec::new() };
         Ok(Ended { sessions, runs })
     }

@@ -27,6 +27,11 @@ pub(super) fn is_busy(error: &Driver) -> bool {
     matches!(code(error), Some(BUSY | LOCKED))
 }
 
+/// The file, or one that SQLite needs beside it, cannot be opened or made.
+pub(super) fn is_not_openable(error: &Driver) -> bool {
+    matches!(code(error), Some(CANTOPEN | READONLY))
+}
+
 /// The progress handler said stop.
 pub(super) fn is_interrupt(error: &Driver) -> bool {
     code(error) == Some(INTERRUPT)
@@ -37,6 +42,13 @@ pub(super) fn is_no_table(error: &Driver) -> bool {
     error
         .as_database_error()
         .is_some_and(|error| error.message().starts_with("no such table: "))
+}
+
+/// A transaction is open. SQLite has no code of its own for it.
+pub(super) fn is_within(error: &Driver) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| error.message() == "cannot start a transaction within a transaction")
 }
 
 /// What was said, without what is ours.

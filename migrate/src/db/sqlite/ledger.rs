@@ -17,7 +17,8 @@ const KEPT: u32 = 500;
 /// How many characters of a failure are kept.
 const DETAIL: usize = 16_000;
 
-const TABLES: &str = r#"
+/// What every run is written down in.
+pub(super) const RELEASES: &str = r#"
 CREATE TABLE IF NOT EXISTS _runmate_releases (
     run TEXT PRIMARY KEY,
     "release" TEXT NOT NULL,
@@ -32,6 +33,10 @@ CREATE TABLE IF NOT EXISTS _runmate_releases (
     sessions TEXT
 );
 CREATE INDEX IF NOT EXISTS _runmate_releases_key ON _runmate_releases (fingerprint, "release", state);
+"#;
+
+/// What files are recorded in.
+pub(super) const MIGRATIONS: &str = r#"
 CREATE TABLE IF NOT EXISTS _runmate_progress (
     version BIGINT PRIMARY KEY,
     done INTEGER NOT NULL,
@@ -56,8 +61,8 @@ pub(super) fn now() -> i64 {
 }
 
 /// Makes the tables. Where they are there already, nothing is written and nobody waited for.
-pub(super) async fn create(connection: &mut SqliteConnection) -> Answer<()> {
-    sqlx::raw_sql(TABLES).execute(connection).await?;
+pub(super) async fn create(connection: &mut SqliteConnection, tables: &'static str) -> Answer<()> {
+    sqlx::raw_sql(tables).execute(connection).await?;
     Ok(())
 }
 

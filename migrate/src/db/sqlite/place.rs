@@ -14,13 +14,15 @@ use super::error::WRITABLE;
 use crate::error::{Error, ErrorKind};
 use crate::url::Target;
 
-/// A database file that can be written to, or be made.
+/// A database file that can be written to, or be made; or one that can be read, or is not there.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     /// For people.
     pub name: String,
     /// The lock's file.
     pub lock: PathBuf,
+    /// There is something to be opened.
+    pub exists: bool,
     options: SqliteConnectOptions,
 }
 
@@ -39,7 +41,7 @@ impl Place {
                 "write sqlite:FILE",
             )
         })?;
-        if read_only(&target.url) {
+        if read_only(&target.url) && !target.read_only {
             return Err(config(
                 format!("the URL of the SQLite database {} says read-only", target.name),
                 "take mode=ro or immutable out of the URL, or set MIGRATE_DATABASE_URL",
@@ -54,20 +56,37 @@ impl Place {
         }
         // The file is never opened here: closing it would drop the locks that other connections of this
         // process have on it.
-        if path.exists() {
-            writable(&path)?;
+        let exists = path.exists();
+        if !target.read_only {
+            if exists {
+                writable(&path)?;
+            }
+            writable(path.parent().unwrap_or(Path::new("/")))?;
         }
-        writable(path.parent().unwrap_or(Path::new("/")))?;
         let mut lock = path.clone().into_os_string();
         lock.push(".runmate-lock");
         Ok(Place {
             name: target.name.clone(),
             lock: lock.into(),
+            exists,
             options: options
                 .filename(path)
-                .create_if_missing(true)
+                .create_if_missing(!target.read_only)
+                .read_only(target.read_only)
                 .disable_statement_logging(),
         })
+    }
+
+    /// How to read it where not even SQLite's own files can be made beside it, which it wants for a database
+    /// with a write-ahead log. None if there is something in such a file that belongs to the database.
+    pub fn unchanging(&self) -> Option<SqliteConnectOptions> {
+        let beside = |suffix: &str| {
+            let mut path = self.options.get_filename().as_os_str().to_owned();
+            path.push(suffix);
+            Path::new(&path).metadata().is_ok_and(|meta| meta.len() > 0)
+        };
+        let whole = !beside("-wal") && !beside("-journal");
+        whole.then(|| self.options(Duration::ZERO).immutable(true))
     }
 
     /// How to open it. The journal mode is left as it is; all else is as sqlx has it (foreign keys are

@@ -3,7 +3,7 @@
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
 use super::brake::Brake;
@@ -27,6 +27,7 @@ pub(crate) struct SqliteSession {
     run: Run,
     connection: SqliteConnection,
     lock: Option<Lock>,
+    read_only: bool,
     lock_timeout: Duration,
     statement_timeout: Duration,
 }
@@ -37,27 +38,50 @@ impl SqliteSession {
     }
 }
 
+/// Opens a database. The driver opens the file only when it is asked for something; whether it is a database at
+/// all, is better known now. Who writes right now keeps nobody from waiting for the lock.
+async fn open(options: SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    match sqlx::query("SELECT count(*) FROM sqlite_master")
+        .execute(&mut connection)
+        .await
+    {
+        Err(error) if !error::is_busy(&error) => Err(error),
+        _ => Ok(connection),
+    }
+}
+
+/// Opens a database for questions only. A file that is not there is as an empty one.
+async fn read(place: &Place) -> Result<SqliteConnection, sqlx::Error> {
+    if !place.exists {
+        let empty = SqliteConnectOptions::new().in_memory(true);
+        return empty.disable_statement_logging().connect().await;
+    }
+    match open(place.options(GLANCE)).await {
+        Err(error) if error::is_not_openable(&error) => match place.unchanging() {
+            Some(options) => open(options).await,
+            None => Err(error),
+        },
+        answer => answer,
+    }
+}
+
 impl Session for SqliteSession {
     type Worker = SqliteWorker;
 
     async fn connect(target: &Target, run: &Run) -> Result<Self, SessionError> {
         let place = Place::find(target)?;
-        let failed = |error| error::session(error, "open", &place.name);
-        let mut connection = place.options(GLANCE).connect().await.map_err(failed)?;
-        // The driver opens the file only when it is asked for something; whether it is a database at all,
-        // is better known now. Who writes right now keeps nobody from waiting for the lock.
-        match sqlx::query("SELECT count(*) FROM sqlite_master")
-            .execute(&mut connection)
-            .await
-        {
-            Err(error) if !error::is_busy(&error) => return Err(failed(error)),
-            _ => {}
-        }
+        let connection = match target.read_only {
+            true => read(&place).await,
+            false => open(place.options(GLANCE)).await,
+        };
+        let connection = connection.map_err(|error| error::session(error, "open", &place.name))?;
         Ok(SqliteSession {
             place,
             run: run.clone(),
             connection,
             lock: None,
+            read_only: target.read_only,
             lock_timeout: target.lock_timeout,
             statement_timeout: target.statement_timeout,
         })
@@ -66,9 +90,9 @@ impl Session for SqliteSession {
     async fn look(&mut self, key: &Key, with_migrations: bool) -> Result<Seen, SessionError> {
         let mut seen = match ledger::look(&mut self.connection, key, with_migrations).await {
             Ok(seen) => seen,
-            // A large transaction keeps readers out. Whoever only wants to know whether the release is done
-            // learns that it is not.
-            Err(error) if error::is_busy(&error) && !with_migrations => Seen {
+            // A large transaction keeps readers out. Whoever waits for the lock only wants to know whether there
+            // is something left to do; what that is, it asks again when it has the lock.
+            Err(error) if error::is_busy(&error) && self.lock.is_none() && !self.read_only => Seen {
                 now: ledger::now(),
                 ..Seen::default()
             },
@@ -93,7 +117,7 @@ impl Session for SqliteSession {
     async fn fence(&mut self) -> Result<Ended, SessionError> {
         let set = sqlx::query(PATIENCE).execute(&mut self.connection).await;
         set.map_err(|error| self.failed(error, "open"))?;
-        let created = ledger::create(&mut self.connection).await;
+        let created = ledger::create(&mut self.connection, ledger::RELEASES).await;
         created.map_err(|error| self.failed(error, "make tables in"))?;
         Ok(Ended::default())
     }
@@ -107,6 +131,8 @@ impl Session for SqliteSession {
     }
 
     async fn worker(&mut self) -> Result<SqliteWorker, SessionError> {
+        let created = ledger::create(&mut self.connection, ledger::MIGRATIONS).await;
+        created.map_err(|error| self.failed(error, "make tables in"))?;
         SqliteWorker::open(&self.place, self.lock_timeout, self.statement_timeout)
             .await
             .map_err(|error| self.failed(error, "open"))

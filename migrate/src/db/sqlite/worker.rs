@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
 use super::brake::{Brake, EVERY};
-use super::error::{is_busy, is_interrupt, said};
+use super::error::{is_busy, is_interrupt, is_within, said};
 use super::ledger;
 use super::place::Place;
 use super::script::{self, Nature};
@@ -93,26 +93,61 @@ impl SqliteWorker {
     }
 
     /// Applies a file as a whole, in one transaction with its record.
-    async fn whole(&mut self, migration: &Migration) -> Result<Duration, ApplyError> {
+    async fn whole(
+        &mut self,
+        migration: &Migration,
+        report: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<Duration, ApplyError> {
         let start = Instant::now();
         let begun = self.patiently("BEGIN IMMEDIATE").await;
         begun.map_err(|error| self.judge(error, |said| bookkeeping(migration, &said)))?;
         let mut done = 0;
+        let mut ended = false;
         let mut result = self.run_file(migration, &mut done).await;
         if result.is_ok() {
             self.brake.set(Duration::ZERO);
+            result = self.stay_within().await.map(|within| ended = !within);
+        }
+        if result.is_ok() {
             result = self.record(migration, start.elapsed()).await;
         }
         if result.is_ok() {
             result = self.patiently("COMMIT").await;
         }
         match result {
-            Ok(()) => Ok(start.elapsed()),
+            Ok(()) => {
+                if ended {
+                    let message = format!(
+                        "{}: it ends the transaction itself, so it was not applied in one with its record; let it \
+                         begin with `-- no-transaction`, or take COMMIT out of it",
+                        migration.file
+                    );
+                    report(Event::Note { message });
+                }
+                Ok(start.elapsed())
+            }
             Err(error) => {
                 self.roll_back().await;
-                Err(self.judge(error, |said| failed_whole(migration, done, &said)))
+                let busy = is_busy(&error) && !self.brake.is_pulled();
+                match failed_whole(migration, done, &said(&error)) {
+                    // To try the file again would be to apply again what it has committed.
+                    Tale::InPart(tale) if busy => Err(ApplyError::Failed(tale)),
+                    _ => Err(self.judge(error, |said| failed_whole(migration, done, &said).into())),
+                }
             }
         }
+    }
+
+    /// Gives true if the transaction that the file was run in is still open. The file may have ended it: then
+    /// there is a new one. Nobody but SQLite knows, and it says so when it is to begin another.
+    async fn stay_within(&mut self) -> Result<bool, sqlx::Error> {
+        match sqlx::query("BEGIN").execute(&mut self.connection).await {
+            Err(error) if is_within(&error) => return Ok(true),
+            answer => answer?,
+        };
+        sqlx::query("ROLLBACK").execute(&mut self.connection).await?;
+        self.patiently("BEGIN IMMEDIATE").await?;
+        Ok(false)
     }
 
     /// SQLite itself splits the file; what it has done is counted.
@@ -208,7 +243,7 @@ impl Worker for SqliteWorker {
         if migration.no_transaction || progress.as_ref().is_some_and(|progress| progress.done > 0) {
             self.steps(migration, progress, mode, report).await
         } else {
-            self.whole(migration).await
+            self.whole(migration, report).await
         }
     }
 
@@ -238,7 +273,21 @@ fn bookkeeping(migration: &Migration, said: &str) -> Error {
     Error::new(ErrorKind::Failed, message)
 }
 
-fn failed_whole(migration: &Migration, done: usize, said: &str) -> Error {
+/// The failure of a whole file, by what is left of it.
+enum Tale {
+    Nothing(Error),
+    InPart(Error),
+}
+
+impl From<Tale> for Error {
+    fn from(tale: Tale) -> Error {
+        match tale {
+            Tale::Nothing(error) | Tale::InPart(error) => error,
+        }
+    }
+}
+
+fn failed_whole(migration: &Migration, done: usize, said: &str) -> Tale {
     let file = &migration.file;
     let statements = script::split(&migration.sql);
     let what = if done < statements.len() {
@@ -258,8 +307,8 @@ fn failed_whole(migration: &Migration, done: usize, said: &str) -> Error {
         );
         let remedy = "undo by hand what was committed, take COMMIT and ROLLBACK out of the file (or let it begin \
                       with `-- no-transaction`), and start again";
-        return Error::new(ErrorKind::Failed, message).with_remedy(remedy);
+        return Tale::InPart(Error::new(ErrorKind::Failed, message).with_remedy(remedy));
     }
     let message = format!("cannot apply {file}: {what} failed: {said}; nothing of the file is applied");
-    Error::new(ErrorKind::Failed, message).with_remedy(format!("fix {file} and start again"))
+    Tale::Nothing(Error::new(ErrorKind::Failed, message).with_remedy(format!("fix {file} and start again")))
 }

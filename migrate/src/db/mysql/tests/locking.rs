@@ -118,6 +118,67 @@ async fn what_the_dead_left_running_is_ended_first() {
     }
 }
 
+/// A run that gave up waiting for its worker, or whose worker's connection broke, says how it ended and gives the
+/// lock back, while the server goes on with the statement.
+#[tokio::test]
+async fn what_a_run_that_has_ended_left_running_is_ended_first() {
+    let failed = Ending::Failed {
+        exit_code: 65,
+        detail: "reset",
+    };
+    for ending in [Ending::Stopped, failed] {
+        let database = database().await;
+        let (mut session, worker) = working(&database).await;
+        let task = spawn(worker, "CREATE TABLE other AS SELECT SLEEP(60) AS s");
+        until_it_runs(&database, "%SLEEP(60)%").await;
+        task.abort();
+        assert!(task.await.is_err(), "nobody waits for it any more");
+        session.finish(ending).await.expect("the ledger");
+        session.close().await;
+
+        let mut next = super::session(&database.target(), &unique(&database, "next")).await;
+        assert!(next.try_lock().await.expect("an answer"));
+        let ended = next.fence().await.expect("no obstacle");
+        assert_eq!((ended.sessions, ended.runs), (1, vec![unique(&database, "one")]));
+        let running = format!(
+            "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{}' AND INFO LIKE '%SLEEP(60)%'
+                AND ID <> CONNECTION_ID()",
+            database.name
+        );
+        assert_eq!(ask(&mut database.connect().await, &running).await, 0);
+        assert_eq!(next.fence().await.expect("nobody left"), Ended::default());
+    }
+}
+
+/// Undoing a large transaction takes as long as doing it: whoever waits for its turn goes on waiting.
+#[tokio::test]
+async fn what_takes_long_to_undo_is_waited_for() {
+    let database = database().await;
+    holder(&database, "one").await.close().await;
+    let mut large = database.connect().await;
+    let [lock, _] = names::work_locks(&unique(&database, "one"));
+    assert_eq!(ask(&mut large, &format!("GET_LOCK('{lock}', 0)")).await, 1);
+    let id = ask(&mut large, "CONNECTION_ID()").await;
+    execute(
+        &mut large,
+        "CREATE TABLE a (b INT); START TRANSACTION; INSERT INTO a SELECT seq FROM seq_1_to_400000",
+    )
+    .await;
+    let mut next = session(&database.target(), &unique(&database, "next")).await;
+    assert!(next.try_lock().await.expect("an answer"));
+    next.wait_for_nobody();
+    match next.fence().await {
+        Err(SessionError::Transient(cause)) => {
+            assert!(
+                cause.contains(&format!("connection {id} of another run")),
+                "{cause}"
+            );
+        }
+        other => panic!("it is not waited for: {other:?}"),
+    }
+    until("it is gone", async || next.fence().await.is_ok()).await;
+}
+
 #[tokio::test]
 async fn the_holder_can_be_ended() {
     let database = database().await;

@@ -38,6 +38,12 @@ async fn in_doubt(database: &Database) -> MySqlSession {
     session
 }
 
+/// A worker that waits for a lock for a second.
+async fn impatient(session: &mut MySqlSession) -> MySqlWorker {
+    session.set_lock_timeout(Duration::from_secs(1));
+    session.worker().await.expect("a worker")
+}
+
 fn doubtful(second: &str) -> String {
     format!("{FIRST};\n{second};\nINSERT INTO a VALUES (1)")
 }
@@ -143,6 +149,107 @@ async fn a_statement_in_doubt_that_was_done_counts_as_done() {
     assert!(seen.applied[0].success && seen.progress.is_empty());
     assert_eq!(
         ask(&mut database.connect().await, "SELECT COUNT(*) FROM a").await,
+        1
+    );
+}
+
+/// An attempt that ends before the statement in doubt was executed again has learned nothing about it.
+#[tokio::test]
+async fn a_doubt_outlives_attempts_that_do_not_settle_it() {
+    let sql = "SET @n = (SELECT MAX(b) FROM one); ALTER TABLE items ADD c INT";
+    let file = migration(1, sql);
+    let done_already = "Duplicate column name 'c'";
+    for what in ["a lock", "a setting", "a stop"] {
+        let database = database().await;
+        let mut other = database.connect().await;
+        execute(
+            &mut other,
+            "CREATE TABLE one (b INT); CREATE TABLE items (b INT); INSERT INTO items VALUES (1);
+            START TRANSACTION; SELECT * FROM items",
+        )
+        .await;
+        let (mut session, worker) = working(&database).await;
+        let task = spawn(worker, sql);
+        let id = until_it_runs(&database, "ALTER%ADD c%").await;
+        execute(
+            &mut other,
+            &format!("KILL {id}; COMMIT; ALTER TABLE items ADD c INT"),
+        )
+        .await;
+        let (answer, _) = task.await.expect("no panic");
+        assert!(matches!(answer, Err(ApplyError::Cancelled(_))), "{answer:?}");
+
+        let mut worker = impatient(&mut session).await;
+        let answer = match what {
+            "a lock" => {
+                execute(&mut other, "LOCK TABLES items WRITE").await;
+                let answer = apply(&mut worker, &file, REPAIR).await.0;
+                execute(&mut other, "UNLOCK TABLES").await;
+                assert!(matches!(answer, Err(ApplyError::Locked(_))), "{answer:?}");
+                answer
+            }
+            "a setting" => {
+                execute(&mut other, "RENAME TABLE one TO two").await;
+                let error = failed(apply(&mut worker, &file, REPAIR).await.0);
+                let text = error.to_string();
+                assert!(
+                    text.contains("statement 1 of 2") && text.contains("still not known"),
+                    "{text}"
+                );
+                execute(&mut other, "RENAME TABLE two TO one").await;
+                Err(ApplyError::Failed(error))
+            }
+            _ => {
+                worker.handle().pull();
+                let answer = apply(&mut worker, &file, REPAIR).await.0;
+                assert!(matches!(answer, Err(ApplyError::Cancelled(_))), "{answer:?}");
+                answer
+            }
+        };
+        worker.close().await;
+        let seen = look(&mut session).await;
+        let progress = seen
+            .progress
+            .first()
+            .unwrap_or_else(|| panic!("{what}: forgotten"));
+        assert!(progress.in_doubt, "{what}: {progress:?}");
+        let failed = matches!(answer, Err(ApplyError::Failed(_)));
+        assert_eq!(progress.error.is_some(), failed, "{what}: {progress:?}");
+
+        let mut worker = session.worker().await.expect("a worker");
+        let (answer, events) = apply(&mut worker, &file, REPAIR).await;
+        answer.expect("repaired");
+        assert!(
+            matches!(&events[0], Event::Note { message } if message.contains(done_already)),
+            "{what}: {events:?}"
+        );
+    }
+}
+
+/// What was cancelled or met a lock was not done, whatever is said.
+#[tokio::test]
+async fn only_what_failed_or_is_in_doubt_counts_as_applied() {
+    let database = database().await;
+    let mut other = database.connect().await;
+    execute(
+        &mut other,
+        "CREATE TABLE items (b INT); INSERT INTO items VALUES (1)",
+    )
+    .await;
+    let (mut session, worker) = working(&database).await;
+    worker.close().await;
+    let mut worker = impatient(&mut session).await;
+    let file = migration(1, &doubtful("ALTER TABLE items ADD c INT"));
+    execute(&mut other, "LOCK TABLES items WRITE").await;
+    let answer = apply(&mut worker, &file, Mode::Run).await.0;
+    assert!(matches!(answer, Err(ApplyError::Locked(_))), "{answer:?}");
+    execute(&mut other, "UNLOCK TABLES").await;
+    let progress = look(&mut session).await.progress;
+    assert_eq!((progress[0].in_doubt, &progress[0].error), (false, &None));
+    let answer = apply(&mut worker, &file, Mode::Repair { applied: true }).await.0;
+    answer.expect("repaired");
+    assert_eq!(
+        ask(&mut other, "SELECT COUNT(*) FROM items WHERE c IS NULL").await,
         1
     );
 }

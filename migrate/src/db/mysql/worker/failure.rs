@@ -22,8 +22,9 @@ impl MySqlWorker {
             Nature::Data => steps.loose,
             _ => false,
         };
-        let unsure = steps.in_doubt && in_part && !matches!(error, sqlx::Error::WorkerCrashed);
-        let verdict = self.judge(steps, &error, unsure);
+        let in_part = steps.in_doubt && in_part && !matches!(error, sqlx::Error::WorkerCrashed);
+        let verdict = self.judge(steps, &error, in_part);
+        let unsure = in_part || steps.is_doubted();
         let _ = self.own_again("ROLLBACK; UNLOCK TABLES".to_owned()).await;
         if !unsure && !steps.foreign && steps.is_untouched() {
             if steps.recorded {
@@ -43,7 +44,7 @@ impl MySqlWorker {
         verdict
     }
 
-    fn judge(&self, steps: &Steps<'_>, error: &sqlx::Error, unsure: bool) -> ApplyError {
+    fn judge(&self, steps: &Steps<'_>, error: &sqlx::Error, in_part: bool) -> ApplyError {
         let said = error::said(error);
         if self.reins.is_pulled() {
             return ApplyError::Cancelled(said);
@@ -51,15 +52,15 @@ impl MySqlWorker {
         if self.timed_out || error::is_timeout(error) {
             let limit = self.statement_timeout.as_secs_f64();
             let said = format!("it took longer than statement_timeout, which is {limit} s");
-            return ApplyError::Failed(failed(steps, &said, unsure));
+            return ApplyError::Failed(failed(steps, &said, in_part));
         }
-        if error::is_locked(error) && !unsure {
+        if error::is_locked(error) && !in_part {
             return ApplyError::Locked(said);
         }
         if error::is_interrupted(error) {
             return ApplyError::Cancelled(said);
         }
-        ApplyError::Failed(failed(steps, &said, unsure))
+        ApplyError::Failed(failed(steps, &said, in_part))
     }
 
     /// A failure of ours, rather than of the file.
@@ -76,7 +77,7 @@ impl MySqlWorker {
     }
 }
 
-fn failed(steps: &Steps<'_>, said: &str, unsure: bool) -> Error {
+fn failed(steps: &Steps<'_>, said: &str, in_part: bool) -> Error {
     let file = &steps.migration.file;
     let number = steps.at + 1;
     let what = if steps.at < steps.statements.len() {
@@ -86,7 +87,19 @@ fn failed(steps: &Steps<'_>, said: &str, unsure: bool) -> Error {
     };
     let head = format!("cannot apply {file}: {what} failed: {said}");
     let applied = first(if steps.is_untouched() { 0 } else { steps.done });
-    if unsure {
+    if steps.is_doubted() {
+        let doubted = statement(steps.statements, steps.done);
+        let before = applied.map_or_else(String::new, |applied| format!("{applied} applied, and "));
+        let message = format!(
+            "{head}; {before}of {doubted} it is still not known whether an earlier run has applied it"
+        );
+        let remedy = format!(
+            "look whether it has; then fix statement {number} in {file} and run `runmate migrate repair`, or, if \
+             it has, `runmate migrate repair --applied`"
+        );
+        return Error::new(ErrorKind::Failed, message).with_remedy(remedy);
+    }
+    if in_part {
         let before = applied.map_or_else(String::new, |applied| format!("{applied} applied, and "));
         let message =
             format!("{head}; {before}this one may be in part, because it has no transaction around it");

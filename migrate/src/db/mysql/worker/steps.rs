@@ -36,6 +36,12 @@ impl<'a> Steps<'a> {
             .map(|statement| Nature::of(&statement.text))
     }
 
+    /// What was in doubt when the file was taken up still is: it was not executed again, or that said nothing
+    /// about the first time.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.doubted == Some(self.done)
+    }
+
     /// Nothing is done but settings of the session.
     pub(super) fn is_untouched(&self) -> bool {
         (0..self.done).all(|index| self.nature(index) == Some(Nature::Setting))
@@ -101,12 +107,16 @@ impl MySqlWorker {
         report: Report<'_>,
     ) -> Result<(), sqlx::Error> {
         steps.loose = self.has_loose_tables().await?;
-        if mode == (Mode::Repair { applied: true }) && steps.recorded {
-            // Without progress another tool has begun it, and the whole of it is meant.
-            let next = match standing.progress {
-                Some(_) => (steps.done + 1).min(steps.statements.len()),
-                None => steps.statements.len(),
-            };
+        let next = match &standing.progress {
+            // Of any other statement it is known that it was not done.
+            Some(progress) if progress.in_doubt || progress.error.is_some() => {
+                (steps.done + 1).min(steps.statements.len())
+            }
+            Some(_) => steps.done,
+            // Another tool has begun it, and the whole of it is meant.
+            None => steps.statements.len(),
+        };
+        if mode == (Mode::Repair { applied: true }) && steps.recorded && next > steps.done {
             for index in steps.done..next {
                 let what = statement(steps.statements, index);
                 let message = format!("{}: {what} counts as applied", steps.migration.file);

@@ -36,6 +36,63 @@ async fn a_file_is_applied_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn a_file_that_ends_the_transaction_is_recorded_all_the_same() {
+    let place = Place::new();
+    let mut session = place.holder("one").await;
+    let mut worker = session.worker().await.expect("a worker");
+    for (version, sql, noted) in [
+        (
+            1,
+            "CREATE TABLE a (b INT); COMMIT; INSERT INTO a VALUES (1)",
+            true,
+        ),
+        (
+            2,
+            "INSERT INTO a VALUES (2); COMMIT; BEGIN; INSERT INTO a VALUES (3)",
+            false,
+        ),
+        (3, "INSERT INTO a VALUES (4); END", true),
+    ] {
+        let (answer, events) = apply(&mut worker, &migration(version, sql), Mode::Run).await;
+        answer.expect(sql);
+        let notes = events.iter().filter(
+            |event| matches!(event, Event::Note { message } if message.contains("ends the transaction")),
+        );
+        assert_eq!(notes.count() == 1, noted, "{sql}: {events:?}");
+    }
+    assert_eq!(place.ask("SELECT sum(b) FROM a").await, 10);
+    let seen = session.look(&key("r1"), true).await.expect("a look");
+    assert!(seen.applied.len() == 3 && seen.applied.iter().all(|row| row.success));
+}
+
+/// Trying it again would do again what it has committed.
+#[tokio::test]
+async fn a_file_that_ends_the_transaction_and_meets_a_lock_is_not_tried_again() {
+    let place = Place::new();
+    let mut session = place.holder("one").await;
+    let mut worker = session.worker().await.expect("a worker");
+    let mut other = place.connect().await;
+    sqlx::raw_sql("PRAGMA journal_mode = WAL; CREATE TABLE a (b INT); BEGIN; SELECT * FROM a")
+        .execute(&mut other)
+        .await
+        .expect("a reader");
+    let file = migration(
+        1,
+        "INSERT INTO a VALUES (1); COMMIT; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE",
+    );
+    let error = failed(apply(&mut worker, &file, Mode::Run).await.0);
+    assert!(
+        error.to_string().contains("the file ends the transaction itself"),
+        "{error}"
+    );
+    assert!(
+        error
+            .remedy()
+            .is_some_and(|remedy| remedy.contains("undo by hand"))
+    );
+}
+
+#[tokio::test]
 async fn triggers_and_foreign_keys_are_as_sqlx_has_them() {
     let place = Place::new();
     let mut session = place.holder("one").await;
@@ -168,6 +225,50 @@ async fn what_a_person_says_is_applied_is_not_executed() {
         matches!(&events[0], Event::Note { message } if message.contains("statement 2 of 3")),
         "{events:?}"
     );
+    assert_eq!(place.ask("SELECT count(*) FROM a").await, 1);
+}
+
+/// What met a lock was not done, whatever is said.
+#[tokio::test]
+async fn only_what_failed_counts_as_applied() {
+    let place = Place::new();
+    let mut session = place.holder("one").await;
+    let mut worker = session.worker().await.expect("a worker");
+    let file = |sql| migration(1, &format!("-- no-transaction\nCREATE TABLE a (b INT);\n{sql}"));
+    let slow = file(SLOW);
+    let handle = worker.handle();
+    let task = tokio::spawn(async move { apply(&mut worker, &slow, Mode::Run).await.0 });
+    let mut other = place.connect().await;
+    until("the first is done", async || {
+        is_locked(&mut other).await
+            && place
+                .ask("SELECT count(*) FROM _runmate_progress WHERE done = 1")
+                .await
+                == 1
+    })
+    .await;
+    session.cancel(&handle).await.expect("to cancel");
+    let answer = task.await.expect("no panic");
+    assert!(matches!(answer, Err(ApplyError::Cancelled(_))), "{answer:?}");
+
+    let insert = file("INSERT INTO a VALUES (1)");
+    let mut worker = session.worker().await.expect("a worker");
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .expect("a lock");
+    let answer = apply(&mut worker, &insert, Mode::Run).await.0;
+    assert!(matches!(answer, Err(ApplyError::Locked(_))), "{answer:?}");
+    sqlx::raw_sql("ROLLBACK")
+        .execute(&mut other)
+        .await
+        .expect("to let go");
+    let progress = session.look(&key("r1"), true).await.expect("a look").progress;
+    assert_eq!((progress[0].done, &progress[0].error), (1, &None));
+    let answer = apply(&mut worker, &insert, Mode::Repair { applied: true })
+        .await
+        .0;
+    answer.expect("repaired");
     assert_eq!(place.ask("SELECT count(*) FROM a").await, 1);
 }
 

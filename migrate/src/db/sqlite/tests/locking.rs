@@ -141,7 +141,7 @@ async fn what_is_not_writable_is_denied() {
         return;
     }
     let place = Place::new();
-    place.session("one").await.close().await;
+    place.holder("one").await.close().await;
     let allow =
         |path: PathBuf, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("to set it");
     for (path, closed, open) in [
@@ -153,8 +153,30 @@ async fn what_is_not_writable_is_denied() {
         assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
         assert!(error.remedy().is_some());
+        can_be_asked(&place).await;
         allow(path, open);
     }
+    // With a write-ahead log SQLite wants to make files beside it even to read.
+    let mut writer = place.connect().await;
+    sqlx::raw_sql("PRAGMA journal_mode = WAL")
+        .execute(&mut writer)
+        .await
+        .expect("a setting");
+    sqlx::Connection::close(writer).await.expect("to close");
+    allow(place.dir.path().to_owned(), 0o555);
+    can_be_asked(&place).await;
+    allow(place.dir.path().to_owned(), 0o755);
+}
+
+async fn can_be_asked(place: &Place) {
+    let mut target = place.target();
+    target.read_only = true;
+    let mut session = SqliteSession::connect(&target, &run("status"))
+        .await
+        .expect("a session");
+    session.look(&key("r1"), true).await.expect("a look");
+    assert_eq!(session.releases(10).await.expect("releases").len(), 1);
+    session.close().await;
 }
 
 #[tokio::test]
@@ -217,11 +239,39 @@ async fn the_ledger_stays_small() {
     );
 }
 
+#[tokio::test]
+async fn a_question_makes_no_file() {
+    let place = Place::new();
+    for options in ["", "?mode=rwc", "?mode=ro"] {
+        let mut target = target(&format!("{}{options}", place.file().display()));
+        target.read_only = true;
+        let mut session = SqliteSession::connect(&target, &run("status"))
+            .await
+            .expect("a session");
+        let seen = session.look(&key("r1"), true).await.expect("a look");
+        assert!(seen.applied.is_empty() && seen.progress.is_empty() && seen.holder.is_none());
+        assert!(session.releases(10).await.expect("none").is_empty());
+        session.close().await;
+        let entries = fs::read_dir(place.dir.path()).expect("the directory");
+        assert_eq!(entries.count(), 0, "{options}");
+    }
+}
+
+#[tokio::test]
+async fn tables_for_files_are_made_only_for_files() {
+    let place = Place::new();
+    let mut session = place.holder("one").await;
+    let tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table'";
+    assert_eq!(place.ask(tables).await, 1);
+    session.worker().await.expect("a worker").close().await;
+    assert_eq!(place.ask(tables).await, 3);
+}
+
 /// A waiter is not kept waiting by a large transaction of the holder.
 #[tokio::test]
 async fn whoever_waits_can_look_while_the_database_is_locked() {
     let place = Place::new();
-    let holder = place.holder("holder").await;
+    let mut holder = place.holder("holder").await;
     let mut other = place.connect().await;
     sqlx::raw_sql("BEGIN EXCLUSIVE")
         .execute(&mut other)
@@ -231,10 +281,19 @@ async fn whoever_waits_can_look_while_the_database_is_locked() {
     let seen = waiter.look(&key("r1"), false).await.expect("a look");
     assert_eq!(seen.holder.expect("a holder").run, "holder");
     assert!(!waiter.try_lock().await.expect("an answer"));
-    assert!(matches!(
-        waiter.look(&key("r1"), true).await,
-        Err(SessionError::Transient(_))
-    ));
+    let seen = waiter.look(&key("r1"), true).await.expect("a look");
+    assert!(seen.applied.is_empty() && seen.now > 0);
+    assert_eq!(seen.holder.expect("a holder").run, "holder");
+    // Whoever decides something by it, or shows it to people, does not take that for the truth.
+    let mut target = place.target();
+    target.read_only = true;
+    let mut status = SqliteSession::connect(&target, &run("status"))
+        .await
+        .expect("a session");
+    for session in [&mut status, &mut holder] {
+        let answer = session.look(&key("r1"), true).await;
+        assert!(matches!(answer, Err(SessionError::Transient(_))), "{answer:?}");
+    }
     holder.close().await;
 }
 

@@ -85,7 +85,7 @@ async fn we_have_nothing_to_do_after_sqlx() {
         .await
         .expect("a table");
     let other = Place::new();
-    other.holder("two").await;
+    other.holder("two").await.worker().await.expect("a worker");
     let ours: String = sqlx::query_scalar(sql)
         .fetch_one(&mut other.connect().await)
         .await

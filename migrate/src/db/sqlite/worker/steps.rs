@@ -13,6 +13,8 @@ struct Steps<'a> {
     at: usize,
     /// An earlier run began it.
     resumed: bool,
+    /// The next statement has failed before. Of any other it is known that it was not done.
+    failed: bool,
 }
 
 impl SqliteWorker {
@@ -36,6 +38,7 @@ impl SqliteWorker {
             done,
             at: done,
             resumed: progress.is_some(),
+            failed: progress.is_some_and(|progress| progress.in_doubt || progress.error.is_some()),
         };
         let mut result = self.run_steps(&mut steps, mode, report).await;
         if result.is_ok() {
@@ -61,7 +64,7 @@ impl SqliteWorker {
         self.enter(steps).await?;
         let version = steps.migration.version;
         let statements = steps.statements;
-        if steps.resumed && mode == (Mode::Repair { applied: true }) && steps.done < statements.len() {
+        if steps.failed && mode == (Mode::Repair { applied: true }) && steps.done < statements.len() {
             let next = unit(statements, steps.done);
             self.mark(version, &statements[..next]).await?;
             let message = format!(
