@@ -239,6 +239,7 @@ impl Migrate {
         let (mut job, mut report, stop) = self.job(Mode::Run)?;
         // Looking at a database that is not there must not make one.
         job.target.create = false;
+        job.target.read_only = true;
         let runner = Runner {
             deadline: Instant::now() + job.wait,
             job: &job,
