@@ -7,6 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use tokio::time::{Instant, sleep};
 
+use super::ledger::{self, SINCE};
 use super::session::{PgSession, holding, in_pg_locks, waiting};
 use super::{LOCK, connect, errors, text};
 use crate::db::{Ended, SessionError};
@@ -154,7 +155,11 @@ impl PgSession {
 
     /// Ends what runs before us left behind: they may still be at work, and their lock is gone.
     pub(super) async fn end_leftovers(&mut self) -> Result<Ended, SessionError> {
-        self.end_sessions(&self.others(), Scope::AsTheyCome).await
+        let mut condition = self.others();
+        if self.tables.releases {
+            condition = format!("{condition} OR {}", ledger::noted(&self.run));
+        }
+        self.end_sessions(&condition, Scope::AsTheyCome).await
     }
 
     /// A dead run's command may outlive it and connect again. Those sessions are ended as they come; if that is
@@ -184,13 +189,12 @@ impl PgSession {
         scope: Scope,
     ) -> Result<Ended, SessionError> {
         let doing = "cannot end a leftover session";
-        let started = "coalesce((extract(epoch from backend_start) * 1000000)::bigint, 0)";
         let mut condition = condition.to_owned();
         let (mut pids, mut runs) = (BTreeSet::new(), BTreeSet::new());
         let until = Instant::now() + GONE_WITHIN;
         loop {
             let sql = format!(
-                "SELECT pid, application_name, {started}, pg_terminate_backend(pid) FROM pg_stat_activity \
+                "SELECT pid, application_name, {SINCE}, pg_terminate_backend(pid) FROM pg_stat_activity \
                  WHERE datname = current_database() AND pid <> pg_backend_pid() AND ({condition})"
             );
             let rows = match connect::ask(&mut self.connection, &sql).await {
@@ -214,7 +218,7 @@ impl PgSession {
                 });
             }
             if scope == Scope::AtFirst {
-                condition = format!("(pid, {started}) IN ({})", found.join(", "));
+                condition = format!("(pid, {SINCE}) IN ({})", found.join(", "));
             }
             if Instant::now() > until {
                 let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
