@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 
-use super::fence::Scope;
+use super::fence::{GONE_WITHIN, Scope};
 use super::ledger::{self, Tables};
 use super::worker::{Handle, PgWorker};
 use super::{LOCK, connect, errors, text};
@@ -181,7 +181,7 @@ impl Session for PgSession {
     async fn fence(&mut self) -> Result<Ended, SessionError> {
         self.prove_exclusive().await?;
         self.find_tables().await?;
-        let ended = self.end_leftovers().await?;
+        let ended = self.end_leftovers(GONE_WITHIN).await?;
         let name = holding(&self.run);
         let mine = [("application_name", name.as_str()), ("idle_session_timeout", "0")];
         self.ask(&connect::settings(&mine), "cannot set up the session")
@@ -277,7 +277,7 @@ impl Session for PgSession {
             condition = format!("{condition} OR {}", ledger::noted(&self.run));
         }
         // Not who gets the lock because of it.
-        self.end_sessions(&condition, Scope::AtFirst).await
+        self.end_sessions(&condition, Scope::AtFirst, GONE_WITHIN).await
     }
 
     async fn releases(&mut self, limit: u32) -> Result<Vec<Release>, SessionError> {

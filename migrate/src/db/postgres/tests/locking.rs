@@ -191,6 +191,42 @@ async fn whose_leftovers_may_not_be_ended_is_told() {
     run_sql(&mut client, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 
+/// A process that does nothing, not even end, as long as this lives.
+struct Halted(i32);
+
+impl Halted {
+    fn new(pid: i32) -> Halted {
+        // SAFETY: no memory is involved; the process is one of the server of these tests.
+        assert_eq!(unsafe { libc::kill(pid, libc::SIGSTOP) }, 0);
+        Halted(pid)
+    }
+}
+
+impl Drop for Halted {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { libc::kill(self.0, libc::SIGCONT) };
+    }
+}
+
+#[tokio::test]
+async fn a_leftover_that_takes_long_to_go_is_waited_for() {
+    let database = Database::new().await;
+    let mut left = database.named("runmate/other").await;
+    let halted = Halted::new(value(&mut left, "SELECT pg_backend_pid()").await);
+    let mut next = session(&database, "r1").await;
+    assert!(next.try_lock().await.expect("asks"));
+    let result = next.end_leftovers(Duration::from_millis(200)).await;
+    let Err(SessionError::Transient(why)) = result else {
+        panic!("{result:?}")
+    };
+    let name = format!("process {} (runmate/other)", halted.0);
+    assert!(why.contains(&name), "{why}");
+    drop(halted);
+    next.fence().await.expect("a fence");
+    assert!(sqlx::raw_sql("SELECT 1").execute(&mut left).await.is_err());
+}
+
 #[tokio::test]
 async fn a_lost_session_is_noticed() {
     let database = Database::new().await;
