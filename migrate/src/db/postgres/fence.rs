@@ -7,6 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use tokio::time::{Instant, sleep};
 
+use super::ledger::{self, SINCE};
 use super::session::{PgSession, holding, in_pg_locks, waiting};
 use super::{LOCK, connect, errors, text};
 use crate::db::{Ended, SessionError};
@@ -19,7 +20,7 @@ use crate::error::{Error, ErrorKind};
 const ROUNDS: [u32; 8] = [2, 1, 3, 1, 2, 3, 1, 3];
 
 /// How long leftovers may take to go.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const GONE_WITHIN: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 
 /// How long a lock that went to a pooler's connection is looked for, to give it back.
@@ -153,8 +154,12 @@ impl PgSession {
     }
 
     /// Ends what runs before us left behind: they may still be at work, and their lock is gone.
-    pub(super) async fn end_leftovers(&mut self) -> Result<Ended, SessionError> {
-        self.end_sessions(&self.others(), Scope::AsTheyCome).await
+    pub(super) async fn end_leftovers(&mut self, within: Duration) -> Result<Ended, SessionError> {
+        let mut condition = self.others();
+        if self.tables.releases {
+            condition = format!("{condition} OR {}", ledger::noted(&self.run));
+        }
+        self.end_sessions(&condition, Scope::AsTheyCome, within).await
     }
 
     /// A dead run's command may outlive it and connect again. Those sessions are ended as they come; if that is
@@ -182,28 +187,29 @@ impl PgSession {
         &mut self,
         condition: &str,
         scope: Scope,
+        within: Duration,
     ) -> Result<Ended, SessionError> {
         let doing = "cannot end a leftover session";
-        let started = "coalesce((extract(epoch from backend_start) * 1000000)::bigint, 0)";
         let mut condition = condition.to_owned();
         let (mut pids, mut runs) = (BTreeSet::new(), BTreeSet::new());
-        let until = Instant::now() + GONE_WITHIN;
+        let until = Instant::now() + within;
         loop {
             let sql = format!(
-                "SELECT pid, application_name, {started}, pg_terminate_backend(pid) FROM pg_stat_activity \
+                "SELECT pid, application_name, {SINCE}, pg_terminate_backend(pid) FROM pg_stat_activity \
                  WHERE datname = current_database() AND pid <> pg_backend_pid() AND ({condition})"
             );
             let rows = match connect::ask(&mut self.connection, &sql).await {
                 Err(error) if errors::code(&error) == "42501" => return Err(self.may_not_end(&error)),
                 result => result.map_err(|error| errors::asking(&error, doing, &self.target.name))?,
             };
-            let mut found = Vec::new();
+            let (mut found, mut names) = (Vec::new(), Vec::new());
             for row in &rows {
                 let unreadable = self.unreadable(doing);
                 let pid: i32 = row.try_get(0).map_err(&unreadable)?;
                 let name: &str = row.try_get(1).map_err(&unreadable)?;
                 let since: i64 = row.try_get(2).map_err(&unreadable)?;
                 pids.insert(pid);
+                names.push(format!("process {pid} ({name}) is"));
                 found.push(format!("({pid}, {since}::bigint)"));
                 runs.extend(run_of(name).map(str::to_owned));
             }
@@ -214,19 +220,22 @@ impl PgSession {
                 });
             }
             if scope == Scope::AtFirst {
-                condition = format!("(pid, {started}) IN ({})", found.join(", "));
+                condition = format!("(pid, {SINCE}) IN ({})", found.join(", "));
             }
             if Instant::now() > until {
-                let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
                 let message = format!(
-                    "{doing} of {}: process {} is still there after {} s",
+                    "{doing} of {}: {} still there after {} s, maybe because of a long rollback",
                     self.target.name,
-                    pids.join(", "),
-                    GONE_WITHIN.as_secs()
+                    names.join(", "),
+                    within.as_secs()
                 );
-                return Err(Error::new(ErrorKind::LockTimeout, message)
-                    .with_remedy("find out on the server why it does not end; then start again")
-                    .into());
+                // Who waits for the lock has time for that, and who unlocks does not.
+                return Err(match scope {
+                    Scope::AsTheyCome => SessionError::Transient(message),
+                    Scope::AtFirst => Error::new(ErrorKind::LockTimeout, message)
+                        .with_remedy("wait for its end, or find out on the server why it does not end")
+                        .into(),
+                });
             }
             sleep(POLL).await;
         }

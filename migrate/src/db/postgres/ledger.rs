@@ -159,7 +159,7 @@ pub(super) fn begin(run: &Run, key: &Key) -> String {
          VALUES ({run}, {release}, {fingerprint}, {what}, 'running', {host}, clock_timestamp()) \
          ON CONFLICT (run) DO UPDATE SET \"release\" = excluded.\"release\", \
          fingerprint = excluded.fingerprint, what = excluded.what, state = 'running', \
-         started_at = excluded.started_at, finished_at = NULL, exit_code = NULL, detail = NULL;\
+         started_at = excluded.started_at, finished_at = NULL, exit_code = NULL, detail = NULL, sessions = NULL;\
          DELETE FROM _runmate_releases WHERE run IN (SELECT run FROM (\
          SELECT run, started_at, state = 'done' AND row_number() OVER \
          (PARTITION BY fingerprint, \"release\", state ORDER BY started_at DESC) = 1 AS kept \
@@ -171,6 +171,26 @@ pub(super) fn begin(run: &Run, key: &Key) -> String {
         what = quote(&key.what),
         host = quote(&run.host),
         others = KEPT - 1,
+    )
+}
+
+/// When a session of `pg_stat_activity` began, in microseconds; 0 if that may not be seen.
+pub(super) const SINCE: &str = "coalesce((extract(epoch from backend_start) * 1000000)::bigint, 0)";
+
+/// Notes which session does the work: a migration may give it any name.
+pub(super) fn note_worker(run: &Run, pid: i32, since: i64) -> String {
+    format!(
+        "UPDATE _runmate_releases SET sessions = concat_ws(' ', sessions, '{pid}:{since}') WHERE run = {}",
+        quote(&run.id)
+    )
+}
+
+/// A condition on `pg_stat_activity`: the session does the work of another run, which was not ended properly.
+pub(super) fn noted(run: &Run) -> String {
+    format!(
+        "pid || ':' || {SINCE} IN (SELECT unnest(string_to_array(sessions, ' ')) FROM _runmate_releases \
+         WHERE state = 'running' AND run <> {})",
+        quote(&run.id)
     )
 }
 

@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 
-use super::fence::Scope;
+use super::fence::{GONE_WITHIN, Scope};
 use super::ledger::{self, Tables};
 use super::worker::{Handle, PgWorker};
 use super::{LOCK, connect, errors, text};
@@ -180,7 +180,8 @@ impl Session for PgSession {
 
     async fn fence(&mut self) -> Result<Ended, SessionError> {
         self.prove_exclusive().await?;
-        let ended = self.end_leftovers().await?;
+        self.find_tables().await?;
+        let ended = self.end_leftovers(GONE_WITHIN).await?;
         let name = holding(&self.run);
         let mine = [("application_name", name.as_str()), ("idle_session_timeout", "0")];
         self.ask(&connect::settings(&mine), "cannot set up the session")
@@ -190,7 +191,6 @@ impl Session for PgSession {
         if let Err(SessionError::Transient(error)) = self.ask(&network, "cannot set up the session").await {
             return Err(SessionError::Transient(error));
         }
-        self.find_tables().await?;
         // Where they exist, no right to create them is needed.
         if !self.tables.releases {
             self.ask(ledger::CREATE_RELEASES, "cannot create the ledger")
@@ -219,7 +219,10 @@ impl Session for PgSession {
                 .await?;
             self.tables.progress = true;
         }
-        PgWorker::open(&self.options, &self.target, &holding(&self.run)).await
+        let worker = PgWorker::open(&self.options, &self.target, &holding(&self.run)).await?;
+        let sql = ledger::note_worker(&self.run, worker.pid, worker.since);
+        self.ask(&sql, "cannot write the ledger").await?;
+        Ok(worker)
     }
 
     fn command_env(&self) -> Vec<(String, String)> {
@@ -266,12 +269,15 @@ impl Session for PgSession {
     }
 
     async fn end_holder(&mut self) -> Result<Ended, SessionError> {
-        let condition = format!(
+        let mut condition = format!(
             "application_name LIKE 'runmate/%' OR pid IN (SELECT pid FROM pg_locks WHERE {})",
             in_pg_locks(LOCK)
         );
+        if self.tables.releases {
+            condition = format!("{condition} OR {}", ledger::noted(&self.run));
+        }
         // Not who gets the lock because of it.
-        self.end_sessions(&condition, Scope::AtFirst).await
+        self.end_sessions(&condition, Scope::AtFirst, GONE_WITHIN).await
     }
 
     async fn releases(&mut self, limit: u32) -> Result<Vec<Release>, SessionError> {

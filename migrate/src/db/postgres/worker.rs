@@ -9,6 +9,7 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgErrorPosition};
 use sqlx::{AssertSqlSafe, Either, Row};
 
+use super::ledger::SINCE;
 use super::{connect, errors, text};
 use crate::db::{ApplyError, Mode, SessionError, Worker, not_recorded};
 use crate::dir::Migration;
@@ -28,7 +29,9 @@ pub(crate) struct PgWorker {
     fresh: String,
     pub(super) lock_timeout: Duration,
     statement_timeout: Duration,
-    pid: i32,
+    pub(super) pid: i32,
+    /// Since when the server has this session; with the process it is never another one.
+    pub(super) since: i64,
     cancelled: Arc<AtomicBool>,
     /// Invalid indexes that were spoken of already.
     pub(super) noted: BTreeSet<i64>,
@@ -73,18 +76,19 @@ impl PgWorker {
             )
         };
         let sql = format!(
-            "SELECT pg_backend_pid(), {}, {}",
+            "SELECT pg_backend_pid(), {}, {}, \
+             coalesce((SELECT {SINCE} FROM pg_stat_activity WHERE pid = pg_backend_pid()), 0)",
             qualified("_sqlx_migrations"),
             qualified("_runmate_progress")
         );
         let rows = connect::ask(&mut connection, &sql)
             .await
             .map_err(|error| failed(&error))?;
-        let read = || -> Result<(i32, String, String), sqlx::Error> {
+        let read = || -> Result<(i32, String, String, i64), sqlx::Error> {
             let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
         };
-        let (pid, migrations, progress) = read().map_err(|error| failed(&error))?;
+        let (pid, migrations, progress, since) = read().map_err(|error| failed(&error))?;
 
         let milliseconds = |timeout: Duration| timeout.as_millis().min(i32::MAX as u128).to_string();
         let (lock, statement) = (
@@ -118,6 +122,7 @@ impl PgWorker {
             lock_timeout: target.lock_timeout,
             statement_timeout: target.statement_timeout,
             pid,
+            since,
             cancelled: Arc::new(AtomicBool::new(false)),
             noted: BTreeSet::new(),
         })

@@ -97,6 +97,54 @@ async fn what_a_dead_run_left_is_ended_at_once() {
     drop((waiter, app));
 }
 
+/// A run that died, with a worker that a migration gave another name and that is still at work.
+async fn renamed_worker(database: &Database) -> tokio::task::JoinHandle<Result<(), ApplyError>> {
+    let mut first = holder(database, "r1").await;
+    first.begin(&a_key("v")).await.expect("begins");
+    let mut worker = first.worker().await.expect("a worker");
+    let working = tokio::spawn(async move {
+        let file = migration("1_a.sql", "SET application_name = 'app'; SELECT pg_sleep(60)");
+        apply(&mut worker, &file, Mode::Run).await.0
+    });
+    let mut client = database.client().await;
+    until(
+        &mut client,
+        "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() \
+         AND application_name = 'app' AND wait_event = 'PgSleep'",
+    )
+    .await;
+    first.close().await;
+    working
+}
+
+#[tokio::test]
+async fn a_dead_runs_worker_is_ended_under_any_name() {
+    let database = Database::new().await;
+    let working = renamed_worker(&database).await;
+    let mut app = database.named("app").await;
+    let mut next = session(&database, "r2").await;
+    assert!(next.try_lock().await.expect("asks"));
+    assert_eq!(next.fence().await.expect("a fence").sessions, 1);
+    let result = working.await.expect("no panic");
+    assert!(matches!(result, Err(ApplyError::Cancelled(_))), "{result:?}");
+    assert_eq!(value::<i64>(&mut app, "SELECT 1::bigint").await, 1);
+    // What was noted is of no concern once the run is known to be lost.
+    next.begin(&a_key("v")).await.expect("begins");
+    let lost =
+        "SELECT state || ' ' || (sessions ~ '^[0-9]+:[0-9]{16}$') FROM _runmate_releases WHERE run = 'r1'";
+    assert_eq!(value::<String>(&mut app, lost).await, "lost true");
+}
+
+#[tokio::test]
+async fn unlock_ends_a_worker_under_any_name() {
+    let database = Database::new().await;
+    let working = renamed_worker(&database).await;
+    let mut asking = session(&database, "r9").await;
+    assert_eq!(asking.end_holder().await.expect("ends").sessions, 1);
+    let result = working.await.expect("no panic");
+    assert!(matches!(result, Err(ApplyError::Cancelled(_))), "{result:?}");
+}
+
 #[tokio::test]
 async fn after_a_good_end_the_next_holder_finds_nothing_to_end() {
     let database = Database::new().await;
@@ -141,6 +189,42 @@ async fn whose_leftovers_may_not_be_ended_is_told() {
         "{error}"
     );
     run_sql(&mut client, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+/// A process that does nothing, not even end, as long as this lives.
+struct Halted(i32);
+
+impl Halted {
+    fn new(pid: i32) -> Halted {
+        // SAFETY: no memory is involved; the process is one of the server of these tests.
+        assert_eq!(unsafe { libc::kill(pid, libc::SIGSTOP) }, 0);
+        Halted(pid)
+    }
+}
+
+impl Drop for Halted {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { libc::kill(self.0, libc::SIGCONT) };
+    }
+}
+
+#[tokio::test]
+async fn a_leftover_that_takes_long_to_go_is_waited_for() {
+    let database = Database::new().await;
+    let mut left = database.named("runmate/other").await;
+    let halted = Halted::new(value(&mut left, "SELECT pg_backend_pid()").await);
+    let mut next = session(&database, "r1").await;
+    assert!(next.try_lock().await.expect("asks"));
+    let result = next.end_leftovers(Duration::from_millis(200)).await;
+    let Err(SessionError::Transient(why)) = result else {
+        panic!("{result:?}")
+    };
+    let name = format!("process {} (runmate/other)", halted.0);
+    assert!(why.contains(&name), "{why}");
+    drop(halted);
+    next.fence().await.expect("a fence");
+    assert!(sqlx::raw_sql("SELECT 1").execute(&mut left).await.is_err());
 }
 
 #[tokio::test]
