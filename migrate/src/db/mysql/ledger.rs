@@ -25,8 +25,8 @@ const NOW: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTA
 const STARTED: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', started_at)";
 const FINISHED: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', finished_at)";
 
-/// Texts are compared byte by byte: releases may differ in case alone.
-const TABLES: &str = "
+/// What every run is written down in. Texts are compared byte by byte: releases may differ in case alone.
+pub(super) const RELEASES: &str = "
 CREATE TABLE IF NOT EXISTS _runmate_releases (
     run VARCHAR(32) NOT NULL PRIMARY KEY,
     `release` VARCHAR(255) NOT NULL,
@@ -40,7 +40,10 @@ CREATE TABLE IF NOT EXISTS _runmate_releases (
     detail TEXT NULL,
     sessions VARCHAR(255) NULL,
     KEY _runmate_releases_key (fingerprint, `release`(64), state)
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+
+/// What files are recorded in.
+pub(super) const MIGRATIONS: &str = "
 CREATE TABLE IF NOT EXISTS _runmate_progress (
     version BIGINT NOT NULL PRIMARY KEY,
     done INT NOT NULL,
@@ -66,9 +69,9 @@ async fn execute(connection: &mut MySqlConnection, sql: String) -> Answer<()> {
 }
 
 /// Makes the tables.
-pub(super) async fn create(connection: &mut MySqlConnection) -> Answer<()> {
+pub(super) async fn create(connection: &mut MySqlConnection, tables: &str) -> Answer<()> {
     // Each statement says so in a note if its table is there already; nobody reads it.
-    execute(connection, TABLES.to_owned()).await
+    execute(connection, tables.to_owned()).await
 }
 
 /// What there is to see: one round trip for the ledger, and one for each table of the migrations.
