@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use sqlx::Row;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Row};
 
-use super::connect::{last_row, number, text};
+use super::connect::{execute, fetch, last_row, number, text};
 use super::error::is_no_table;
 use super::names::text as literal;
 use crate::db::words::cut;
@@ -60,14 +60,6 @@ CREATE TABLE IF NOT EXISTS _sqlx_migrations (
     execution_time BIGINT NOT NULL
 )";
 
-/// Executes statements in one round trip.
-async fn execute(connection: &mut MySqlConnection, sql: String) -> Answer<()> {
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
 /// Makes the tables.
 pub(super) async fn create(connection: &mut MySqlConnection, tables: &str) -> Answer<()> {
     // Each statement says so in a note if its table is there already; nobody reads it.
@@ -92,10 +84,7 @@ pub(super) async fn look(connection: &mut MySqlConnection, key: &Key, with_migra
         ) AS runs ON TRUE"
     );
     let mut seen = Seen::default();
-    match sqlx::raw_sql(AssertSqlSafe(sql))
-        .fetch_all(&mut *connection)
-        .await
-    {
+    match fetch(connection, sql).await {
         Err(error) if is_no_table(&error) => {
             let row = last_row(connection, format!("SELECT {NOW} AS now")).await?;
             seen.now = signed(&row, "now").unwrap_or(0);
@@ -181,7 +170,7 @@ pub(super) fn progress_of(row: &MySqlRow) -> Answer<Progress> {
 
 /// No table, no rows.
 async fn rows(connection: &mut MySqlConnection, sql: String) -> Answer<Vec<MySqlRow>> {
-    match sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await {
+    match fetch(connection, sql).await {
         Err(error) if is_no_table(&error) => Ok(Vec::new()),
         rows => rows,
     }

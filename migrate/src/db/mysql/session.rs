@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use sqlx::Connection;
 use sqlx::mysql::MySqlConnection;
-use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::{sleep, timeout};
 
-use super::connect::{Facts, Place, greet, last_row, number};
+use super::connect::{Facts, Place, execute, greet, last_row, number};
 use super::names::{self, WORK_LOCKS, text as literal};
-use super::worker::{MySqlWorker, Reins};
+use super::worker::{Leash, MySqlWorker, Reins};
 use super::{error, ledger};
 use crate::db::{Ended, Ending, Key, Release, Run, Seen, Session, SessionError};
 use crate::error::{Error, ErrorKind};
@@ -22,9 +22,8 @@ use fence::{GONE_WITHIN, Leftover};
 /// every second, so this is for holders that are frozen or cut off.
 pub(super) const SILENCE: Duration = Duration::from_secs(30);
 
-/// How long an answer about the lock may take before the lock counts as lost. Well below [`SILENCE`], so that
-/// whoever is cut off has stopped before somebody else begins.
-const ANSWER: Duration = Duration::from_secs(15);
+/// Every how many heartbeats it is looked whether the worker's connection is still there.
+pub(super) const WORKER_EVERY: u32 = 10;
 
 /// A connection that holds two locks: ours, and sqlx's so that sqlx-cli is kept out.
 pub(crate) struct MySqlSession {
@@ -36,6 +35,8 @@ pub(crate) struct MySqlSession {
     sqlx_lock: String,
     held: bool,
     gone_within: Duration,
+    beats: u32,
+    leash: Option<Leash>,
     target: Target,
 }
 
@@ -45,10 +46,8 @@ impl MySqlSession {
     }
 
     async fn execute(&mut self, sql: String, what: &str) -> Result<(), SessionError> {
-        let answer = sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut self.connection)
-            .await;
-        answer.map(drop).map_err(|error| self.failed(&error, what))
+        let answer = execute(&mut self.connection, sql).await;
+        answer.map_err(|error| self.failed(&error, what))
     }
 
     #[cfg(test)]
@@ -79,6 +78,25 @@ impl MySqlSession {
         let sql = format!("SELECT IS_USED_LOCK({}) AS answer", literal(lock));
         self.ask(sql, "ask for a lock on").await
     }
+    /// While a statement takes long nothing goes over the worker's connection, so that a network in between may
+    /// forget it. The worker would wait for ever; the server knows that it is gone.
+    async fn look_after_worker(&mut self) {
+        let Some(reins) = self.leash.as_ref().and_then(Leash::reins).cloned() else {
+            return;
+        };
+        let [lock, _] = names::work_locks(&self.run.id);
+        // The file itself may have given up all locks, so those who are there are asked for as well.
+        let sql = format!(
+            "SELECT IS_USED_LOCK({}) IS NOT NULL
+                OR EXISTS (SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = {}) AS answer",
+            literal(&lock),
+            reins.id()
+        );
+        // Without an answer nothing is known of the worker; what it means for us, the heartbeat finds out.
+        if let Ok(Some(0)) = self.ask(sql, "ask for a lock on").await {
+            reins.cut();
+        }
+    }
 }
 
 impl Session for MySqlSession {
@@ -97,6 +115,8 @@ impl Session for MySqlSession {
             run: run.clone(),
             held: false,
             gone_within: GONE_WITHIN,
+            beats: 0,
+            leash: None,
             target: target.clone(),
             place,
             connection,
@@ -173,6 +193,7 @@ impl Session for MySqlSession {
                 .with_remedy("start again")
                 .into());
         }
+        self.leash = Some(worker.leash());
         Ok(worker)
     }
 
@@ -181,16 +202,19 @@ impl Session for MySqlSession {
     }
 
     async fn heartbeat(&mut self) -> Result<bool, SessionError> {
+        self.beats = self.beats.wrapping_add(1);
+        if self.beats.is_multiple_of(WORKER_EVERY) {
+            self.look_after_worker().await;
+        }
         let sql = format!(
             "SELECT IS_USED_LOCK({}) <=> CONNECTION_ID() AS answer",
             literal(&self.lock)
         );
-        match timeout(ANSWER, last_row(&mut self.connection, sql)).await {
-            Err(_) => Ok(false),
-            Ok(Ok(row)) => Ok(number(&row, "answer") == Some(1)),
-            // The lock went with the connection.
-            Ok(Err(error)) if error::is_gone(&error) => Ok(false),
-            Ok(Err(error)) => Err(self.failed(&error, "ask for the lock of")),
+        match last_row(&mut self.connection, sql).await {
+            Ok(row) => Ok(number(&row, "answer") == Some(1)),
+            // The lock went with the connection, or nobody knows.
+            Err(error) if error::is_gone(&error) => Ok(false),
+            Err(error) => Err(self.failed(&error, "ask for the lock of")),
         }
     }
 
@@ -198,10 +222,7 @@ impl Session for MySqlSession {
         // Once. A statement that was about to be sent may come after it; the caller cancels again until the
         // worker has ended.
         handle.pull();
-        match sqlx::raw_sql(AssertSqlSafe(format!("KILL QUERY {}", handle.id())))
-            .execute(&mut self.connection)
-            .await
-        {
+        match execute(&mut self.connection, format!("KILL QUERY {}", handle.id())).await {
             // It has ended already.
             Err(error) if error::number(&error) == Some(1094) => Ok(()),
             Err(error) => Err(self.failed(&error, "cancel a statement on")),

@@ -40,9 +40,7 @@ impl MySqlSession {
             )
             .await?;
         if got == Some(1) {
-            let _ = sqlx::raw_sql(AssertSqlSafe(format!("DO RELEASE_LOCK({lock})")))
-                .execute(&mut probe)
-                .await;
+            let _ = execute(&mut probe, format!("DO RELEASE_LOCK({lock})")).await;
         }
         let _ = probe.close().await;
         let us = Some(self.facts.id);
@@ -112,10 +110,7 @@ impl MySqlSession {
     }
 
     async fn kill(&mut self, id: u64) -> Result<(), SessionError> {
-        let answer = sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}")))
-            .execute(&mut self.connection)
-            .await;
-        match answer {
+        match execute(&mut self.connection, format!("KILL {id}")).await {
             // It was gone before.
             Err(error) if error::number(&error) == Some(1094) => Ok(()),
             Err(error) if error::number(&error) == Some(1095) => {
