@@ -1,5 +1,6 @@
 //! Connections, and what is asked at once when there is one.
 
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ use crate::url::Target;
 
 /// How long one attempt may take.
 const ATTEMPT: Duration = Duration::from_secs(5);
+
+/// How long an answer to what we ask for ourselves may take. Well below [`SILENCE`](super::session::SILENCE), so
+/// that whoever is cut off has stopped before somebody else begins.
+pub(super) const ANSWER: Duration = Duration::from_secs(15);
 
 /// As long as the server lets a session wait for a lock: a year.
 const FOR_EVER: u64 = 31_536_000;
@@ -80,10 +85,7 @@ impl Place {
         // There is no way to take the name out of the options again but to begin anew.
         let mut connection = self.attempt(&self.without_database()?).await?.map_err(failed)?;
         let sql = format!("CREATE DATABASE IF NOT EXISTS {}", names::quoted(&self.database));
-        sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut connection)
-            .await
-            .map_err(failed)?;
+        execute(&mut connection, sql).await.map_err(failed)?;
         let _ = connection.close().await;
         self.connect().await
     }
@@ -172,9 +174,33 @@ pub(super) fn whole_seconds(timeout: Duration) -> u64 {
     (timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0)).min(FOR_EVER)
 }
 
-/// Executes statements in one round trip, and gives the last row of all.
+/// Waits for an answer, and not for ever: a network that lost the connection may never say so.
+pub(super) async fn in_time<T>(
+    answer: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    timeout(ANSWER, answer).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {} s", ANSWER.as_secs());
+        Err(io::Error::new(io::ErrorKind::TimedOut, message).into())
+    })
+}
+
+/// Executes statements of ours in one round trip.
+pub(super) async fn execute(connection: &mut MySqlConnection, sql: String) -> Result<(), sqlx::Error> {
+    let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+    in_time(sql.execute(connection)).await.map(drop)
+}
+
+/// The same, and gives the rows of all.
+pub(super) async fn fetch(
+    connection: &mut MySqlConnection,
+    sql: String,
+) -> Result<Vec<MySqlRow>, sqlx::Error> {
+    in_time(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection)).await
+}
+
+/// The same, and gives the last row of all.
 pub(super) async fn last_row(connection: &mut MySqlConnection, sql: String) -> Result<MySqlRow, sqlx::Error> {
-    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    let rows = fetch(connection, sql).await?;
     rows.into_iter().next_back().ok_or(sqlx::Error::RowNotFound)
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use sqlx::Row;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{AssertSqlSafe, Row};
 
-use super::connect::{last_row, number, text};
+use super::connect::{execute, fetch, last_row, number, text};
 use super::error::is_no_table;
 use super::names::text as literal;
 use crate::db::words::cut;
@@ -25,8 +25,8 @@ const NOW: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTA
 const STARTED: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', started_at)";
 const FINISHED: &str = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', finished_at)";
 
-/// Texts are compared byte by byte: releases may differ in case alone.
-const TABLES: &str = "
+/// What every run is written down in. Texts are compared byte by byte: releases may differ in case alone.
+pub(super) const RELEASES: &str = "
 CREATE TABLE IF NOT EXISTS _runmate_releases (
     run VARCHAR(32) NOT NULL PRIMARY KEY,
     `release` VARCHAR(255) NOT NULL,
@@ -40,7 +40,10 @@ CREATE TABLE IF NOT EXISTS _runmate_releases (
     detail TEXT NULL,
     sessions VARCHAR(255) NULL,
     KEY _runmate_releases_key (fingerprint, `release`(64), state)
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+
+/// What files are recorded in.
+pub(super) const MIGRATIONS: &str = "
 CREATE TABLE IF NOT EXISTS _runmate_progress (
     version BIGINT NOT NULL PRIMARY KEY,
     done INT NOT NULL,
@@ -57,18 +60,10 @@ CREATE TABLE IF NOT EXISTS _sqlx_migrations (
     execution_time BIGINT NOT NULL
 )";
 
-/// Executes statements in one round trip.
-async fn execute(connection: &mut MySqlConnection, sql: String) -> Answer<()> {
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
 /// Makes the tables.
-pub(super) async fn create(connection: &mut MySqlConnection) -> Answer<()> {
+pub(super) async fn create(connection: &mut MySqlConnection, tables: &str) -> Answer<()> {
     // Each statement says so in a note if its table is there already; nobody reads it.
-    execute(connection, TABLES.to_owned()).await
+    execute(connection, tables.to_owned()).await
 }
 
 /// What there is to see: one round trip for the ledger, and one for each table of the migrations.
@@ -89,10 +84,7 @@ pub(super) async fn look(connection: &mut MySqlConnection, key: &Key, with_migra
         ) AS runs ON TRUE"
     );
     let mut seen = Seen::default();
-    match sqlx::raw_sql(AssertSqlSafe(sql))
-        .fetch_all(&mut *connection)
-        .await
-    {
+    match fetch(connection, sql).await {
         Err(error) if is_no_table(&error) => {
             let row = last_row(connection, format!("SELECT {NOW} AS now")).await?;
             seen.now = signed(&row, "now").unwrap_or(0);
@@ -178,7 +170,7 @@ pub(super) fn progress_of(row: &MySqlRow) -> Answer<Progress> {
 
 /// No table, no rows.
 async fn rows(connection: &mut MySqlConnection, sql: String) -> Answer<Vec<MySqlRow>> {
-    match sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await {
+    match fetch(connection, sql).await {
         Err(error) if is_no_table(&error) => Ok(Vec::new()),
         rows => rows,
     }

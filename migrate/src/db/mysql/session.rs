@@ -2,42 +2,28 @@
 
 use std::time::{Duration, Instant};
 
+use sqlx::Connection;
 use sqlx::mysql::MySqlConnection;
-use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::{sleep, timeout};
 
-use super::connect::{Facts, Place, greet, last_row, number};
+use super::connect::{Facts, Place, execute, greet, last_row, number};
 use super::names::{self, WORK_LOCKS, text as literal};
-use super::worker::{MySqlWorker, Reins};
+use super::worker::{Leash, MySqlWorker, Reins};
 use super::{error, ledger};
 use crate::db::{Ended, Ending, Key, Release, Run, Seen, Session, SessionError};
 use crate::error::{Error, ErrorKind};
 use crate::url::Target;
 
+mod fence;
+
+use fence::{GONE_WITHIN, Leftover};
+
 /// How long the server keeps the lock of a session that says nothing. The flow's heartbeat says something
 /// every second, so this is for holders that are frozen or cut off.
 pub(super) const SILENCE: Duration = Duration::from_secs(30);
 
-/// How long an answer about the lock may take before the lock counts as lost. Well below [`SILENCE`], so that
-/// whoever is cut off has stopped before somebody else begins.
-const ANSWER: Duration = Duration::from_secs(15);
-
-/// How long what was ended may take to be gone, and how often that is looked at.
-const GONE_WITHIN: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// Why what was left behind is not known to be gone.
-enum Leftover {
-    /// This connection was ended, and takes its time.
-    Undoing(u64),
-    Failed(SessionError),
-}
-
-impl From<SessionError> for Leftover {
-    fn from(error: SessionError) -> Self {
-        Leftover::Failed(error)
-    }
-}
+/// Every how many heartbeats it is looked whether the worker's connection is still there.
+pub(super) const WORKER_EVERY: u32 = 10;
 
 /// A connection that holds two locks: ours, and sqlx's so that sqlx-cli is kept out.
 pub(crate) struct MySqlSession {
@@ -49,6 +35,8 @@ pub(crate) struct MySqlSession {
     sqlx_lock: String,
     held: bool,
     gone_within: Duration,
+    beats: u32,
+    leash: Option<Leash>,
     target: Target,
 }
 
@@ -58,10 +46,8 @@ impl MySqlSession {
     }
 
     async fn execute(&mut self, sql: String, what: &str) -> Result<(), SessionError> {
-        let answer = sqlx::raw_sql(AssertSqlSafe(sql))
-            .execute(&mut self.connection)
-            .await;
-        answer.map(drop).map_err(|error| self.failed(&error, what))
+        let answer = execute(&mut self.connection, sql).await;
+        answer.map_err(|error| self.failed(&error, what))
     }
 
     #[cfg(test)]
@@ -92,123 +78,24 @@ impl MySqlSession {
         let sql = format!("SELECT IS_USED_LOCK({}) AS answer", literal(lock));
         self.ask(sql, "ask for a lock on").await
     }
-
-    /// Through a proxy that hands out its own connections to whoever asks, a lock belongs to nobody. From a
-    /// second connection, while that has a transaction open, ours must be the one that has the lock, the lock
-    /// must not be had twice, and we must still be who we were.
-    async fn prove(&mut self) -> Result<(), SessionError> {
-        let mut probe = self.place.connect().await?;
-        let lock = literal(&self.lock);
+    /// While a statement takes long nothing goes over the worker's connection, so that a network in between may
+    /// forget it. The worker would wait for ever; the server knows that it is gone.
+    async fn look_after_worker(&mut self) {
+        let Some(reins) = self.leash.as_ref().and_then(Leash::reins).cloned() else {
+            return;
+        };
+        let [lock, _] = names::work_locks(&self.run.id);
+        // The file itself may have given up all locks, so those who are there are asked for as well.
         let sql = format!(
-            "START TRANSACTION;
-            SELECT CAST(CONNECTION_ID() AS UNSIGNED) AS id, IS_USED_LOCK({lock}) AS owner, GET_LOCK({lock}, 0) AS got"
+            "SELECT IS_USED_LOCK({}) IS NOT NULL
+                OR EXISTS (SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = {}) AS answer",
+            literal(&lock),
+            reins.id()
         );
-        let row = last_row(&mut probe, sql).await;
-        let row = row.map_err(|error| self.failed(&error, "try the lock of"))?;
-        let (other, owner, got) = (number(&row, "id"), number(&row, "owner"), number(&row, "got"));
-        let ours = self
-            .ask(
-                "SELECT CAST(CONNECTION_ID() AS UNSIGNED) AS answer".to_owned(),
-                "ask",
-            )
-            .await?;
-        if got == Some(1) {
-            let _ = sqlx::raw_sql(AssertSqlSafe(format!("DO RELEASE_LOCK({lock})")))
-                .execute(&mut probe)
-                .await;
+        // Without an answer nothing is known of the worker; what it means for us, the heartbeat finds out.
+        if let Ok(Some(0)) = self.ask(sql, "ask for a lock on").await {
+            reins.cut();
         }
-        let _ = probe.close().await;
-        let us = Some(self.facts.id);
-        if ours == us && owner == us && got == Some(0) && other.is_some() && other != us {
-            return Ok(());
-        }
-        let message = format!(
-            "the connection to {} goes through a proxy that shares connections (ProxySQL, RDS Proxy), where a \
-             lock excludes nobody",
-            self.place.name
-        );
-        Err(Error::new(ErrorKind::Config, message)
-            .with_remedy("set MIGRATE_DATABASE_URL to a direct connection")
-            .into())
-    }
-
-    /// Which connections have these locks: one round trip, however many they are.
-    async fn owners(&mut self, locks: &[String]) -> Result<Vec<Option<u64>>, SessionError> {
-        if locks.is_empty() {
-            return Ok(Vec::new());
-        }
-        let columns: Vec<String> = locks
-            .iter()
-            .enumerate()
-            .map(|(place, lock)| format!("IS_USED_LOCK({}) AS owner{place}", literal(lock)))
-            .collect();
-        let row = last_row(&mut self.connection, format!("SELECT {}", columns.join(", "))).await;
-        let row = row.map_err(|error| self.failed(&error, "ask for a lock on"))?;
-        Ok((0..locks.len())
-            .map(|place| number(&row, &format!("owner{place}")))
-            .collect())
-    }
-
-    /// Ends the connections that have these locks, and waits until they are gone: a statement that is being
-    /// undone still holds what it has locked. Gives the places of the locks that somebody had.
-    async fn end_owners(&mut self, locks: &[String]) -> Result<Vec<usize>, Leftover> {
-        let us = self.facts.id;
-        let mut ended = Vec::new();
-        for (place, owner) in self.owners(locks).await?.into_iter().enumerate() {
-            if let Some(id) = owner.filter(|id| *id != us) {
-                self.kill(id).await?;
-                ended.push((place, id));
-            }
-        }
-        let deadline = Instant::now() + self.gone_within;
-        while !ended.is_empty() {
-            let owners = self.owners(locks).await?;
-            // Somebody who was waiting may have the lock by now: that is not whom we ended.
-            let left = ended
-                .iter()
-                .find(|(place, id)| owners.get(*place) == Some(&Some(*id)));
-            match left {
-                None => break,
-                Some((_, id)) if Instant::now() >= deadline => return Err(Leftover::Undoing(*id)),
-                Some(_) => sleep(LOOK_EVERY).await,
-            }
-        }
-        Ok(ended.into_iter().map(|(place, _)| place).collect())
-    }
-
-    fn still_there(&self, id: u64) -> String {
-        format!(
-            "connection {id} of another run on {} was ended and is still undoing its statement after {} s",
-            self.place.name,
-            self.gone_within.as_secs()
-        )
-    }
-
-    async fn kill(&mut self, id: u64) -> Result<(), SessionError> {
-        let answer = sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}")))
-            .execute(&mut self.connection)
-            .await;
-        match answer {
-            // It was gone before.
-            Err(error) if error::number(&error) == Some(1094) => Ok(()),
-            Err(error) if error::number(&error) == Some(1095) => {
-                let message = format!(
-                    "cannot end connection {id} on {}: {}",
-                    self.place.name,
-                    error::said(&error)
-                );
-                let remedy = "use the same database user for all runs, or grant it CONNECTION_ADMIN (before MySQL \
-                              8 and MariaDB 10.5: SUPER)";
-                Err(Error::new(ErrorKind::Denied, message).with_remedy(remedy).into())
-            }
-            Err(error) => Err(self.failed(&error, "end a connection on")),
-            Ok(_) => Ok(()),
-        }
-    }
-
-    /// The locks that the sessions of these runs carry.
-    fn work_locks(runs: &[String]) -> Vec<String> {
-        runs.iter().flat_map(|run| names::work_locks(run)).collect()
     }
 }
 
@@ -228,6 +115,8 @@ impl Session for MySqlSession {
             run: run.clone(),
             held: false,
             gone_within: GONE_WITHIN,
+            beats: 0,
+            leash: None,
             target: target.clone(),
             place,
             connection,
@@ -261,7 +150,7 @@ impl Session for MySqlSession {
 
     async fn fence(&mut self) -> Result<Ended, SessionError> {
         self.prove().await?;
-        let created = ledger::create(&mut self.connection).await;
+        let created = ledger::create(&mut self.connection, ledger::RELEASES).await;
         created.map_err(|error| self.failed(&error, "make the tables in"))?;
         // Whatever their state: a run that could not end its worker has said how it ended all the same.
         let recent = ledger::recent(&mut self.connection, &self.run).await;
@@ -290,6 +179,8 @@ impl Session for MySqlSession {
     }
 
     async fn worker(&mut self) -> Result<MySqlWorker, SessionError> {
+        let created = ledger::create(&mut self.connection, ledger::MIGRATIONS).await;
+        created.map_err(|error| self.failed(&error, "make the tables in"))?;
         let worker = MySqlWorker::open(&self.place, &self.run, &self.target, &self.facts).await?;
         // From here on the next holder can find the worker. Were we frozen before, and the lock somebody
         // else's since, it is found out now, and before the worker has done anything.
@@ -302,6 +193,7 @@ impl Session for MySqlSession {
                 .with_remedy("start again")
                 .into());
         }
+        self.leash = Some(worker.leash());
         Ok(worker)
     }
 
@@ -310,16 +202,19 @@ impl Session for MySqlSession {
     }
 
     async fn heartbeat(&mut self) -> Result<bool, SessionError> {
+        self.beats = self.beats.wrapping_add(1);
+        if self.beats.is_multiple_of(WORKER_EVERY) {
+            self.look_after_worker().await;
+        }
         let sql = format!(
             "SELECT IS_USED_LOCK({}) <=> CONNECTION_ID() AS answer",
             literal(&self.lock)
         );
-        match timeout(ANSWER, last_row(&mut self.connection, sql)).await {
-            Err(_) => Ok(false),
-            Ok(Ok(row)) => Ok(number(&row, "answer") == Some(1)),
-            // The lock went with the connection.
-            Ok(Err(error)) if error::is_gone(&error) => Ok(false),
-            Ok(Err(error)) => Err(self.failed(&error, "ask for the lock of")),
+        match last_row(&mut self.connection, sql).await {
+            Ok(row) => Ok(number(&row, "answer") == Some(1)),
+            // The lock went with the connection, or nobody knows.
+            Err(error) if error::is_gone(&error) => Ok(false),
+            Err(error) => Err(self.failed(&error, "ask for the lock of")),
         }
     }
 
@@ -327,10 +222,7 @@ impl Session for MySqlSession {
         // Once. A statement that was about to be sent may come after it; the caller cancels again until the
         // worker has ended.
         handle.pull();
-        match sqlx::raw_sql(AssertSqlSafe(format!("KILL QUERY {}", handle.id())))
-            .execute(&mut self.connection)
-            .await
-        {
+        match execute(&mut self.connection, format!("KILL QUERY {}", handle.id())).await {
             // It has ended already.
             Err(error) if error::number(&error) == Some(1094) => Ok(()),
             Err(error) => Err(self.failed(&error, "cancel a statement on")),

@@ -1,11 +1,12 @@
 //! The session that applies migrations.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::connect::{Facts, Place, last_row, number, whole_seconds};
@@ -32,6 +33,8 @@ pub(crate) struct Reins(Arc<State>);
 struct State {
     id: u64,
     pulled: AtomicBool,
+    /// The server does not know the connection any more.
+    cut: watch::Sender<bool>,
 }
 
 impl Reins {
@@ -44,8 +47,42 @@ impl Reins {
         self.0.pulled.store(true, Ordering::SeqCst);
     }
 
+    /// No answer will come.
+    pub(super) fn cut(&self) {
+        self.0.cut.send_replace(true);
+    }
+
+    /// Does what it is given, unless no answer will come.
+    async fn unless_cut<T>(
+        &self,
+        action: impl Future<Output = Result<T, ApplyError>>,
+    ) -> Result<T, ApplyError> {
+        let mut cut = self.0.cut.subscribe();
+        tokio::select! {
+            biased;
+            answer = action => answer,
+            // It lives as long as we do.
+            _ = cut.wait_for(|cut| *cut) => {
+                let message = format!("the server has lost the connection {}", self.id());
+                Err(ApplyError::Cancelled(message))
+            }
+        }
+    }
+
     pub(super) fn is_pulled(&self) -> bool {
         self.0.pulled.load(Ordering::SeqCst)
+    }
+}
+
+/// What the lock's session keeps of a worker, as long as that lives.
+pub(super) struct Leash {
+    alive: Weak<()>,
+    reins: Reins,
+}
+
+impl Leash {
+    pub(super) fn reins(&self) -> Option<&Reins> {
+        (self.alive.strong_count() > 0).then_some(&self.reins)
     }
 }
 
@@ -54,6 +91,7 @@ pub(crate) struct MySqlWorker {
     connection: MySqlConnection,
     aside: Option<MySqlConnection>,
     reins: Reins,
+    alive: Arc<()>,
     place: Place,
     run: Run,
     /// Our tables' database, quoted: a migration may `USE` another one.
@@ -93,7 +131,9 @@ impl MySqlWorker {
             reins: Reins(Arc::new(State {
                 id,
                 pulled: AtomicBool::new(false),
+                cut: watch::Sender::new(false),
             })),
+            alive: Arc::new(()),
             place: place.clone(),
             run: run.clone(),
             database: quoted(&facts.database),
@@ -106,6 +146,13 @@ impl MySqlWorker {
 
     pub(super) fn id(&self) -> u64 {
         self.reins.id()
+    }
+
+    pub(super) fn leash(&self) -> Leash {
+        Leash {
+            alive: Arc::downgrade(&self.alive),
+            reins: self.reins.clone(),
+        }
     }
 
     /// Executes a statement of a migration, and sees to it that it ends in time.
@@ -225,15 +272,21 @@ impl Worker for MySqlWorker {
         mode: Mode,
         report: &mut (dyn FnMut(Event) + Send),
     ) -> Result<Duration, ApplyError> {
-        self.steps(migration, mode, report).await
+        let reins = self.reins.clone();
+        reins.unless_cut(self.steps(migration, mode, report)).await
     }
 
     async fn mark_applied(&mut self, migration: &Migration) -> Result<(), ApplyError> {
-        let recorded = self.leave(migration, Duration::ZERO).await;
-        recorded.map_err(|error| not_recorded(migration, &error))
+        let reins = self.reins.clone();
+        let recorded = async {
+            let recorded = self.leave(migration, Duration::ZERO).await;
+            recorded.map_err(|error| not_recorded(migration, &error))
+        };
+        reins.unless_cut(recorded).await
     }
 
     async fn close(self) {
+        drop(self.alive);
         if let Some(aside) = self.aside {
             let _ = aside.close().await;
         }

@@ -195,6 +195,17 @@ async fn the_holder_can_be_ended() {
     assert!(other.try_lock().await.expect("an answer"));
 }
 
+#[tokio::test]
+async fn tables_for_files_are_made_only_for_files() {
+    let database = database().await;
+    let mut other = database.connect().await;
+    let tables = "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()";
+    let mut session = holder(&database, "one").await;
+    assert_eq!(ask(&mut other, tables).await, 1);
+    session.worker().await.expect("a worker").close().await;
+    assert_eq!(ask(&mut other, tables).await, 3);
+}
+
 /// Whoever is frozen or cut off says nothing.
 #[tokio::test]
 async fn a_holder_that_says_nothing_loses_the_lock() {

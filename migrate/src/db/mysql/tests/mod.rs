@@ -19,6 +19,7 @@ mod locking;
 mod repairing;
 mod sqlx_cli;
 mod stopping;
+mod unanswered;
 
 async fn database() -> Database {
     Server::shared().database().await
