@@ -185,10 +185,11 @@ pub(super) fn note_worker(run: &Run, pid: i32, since: i64) -> String {
     )
 }
 
-/// A condition on `pg_stat_activity`: the session does the work of another run, which was not ended properly.
+/// A condition on `pg_stat_activity`: the session does the work of another run, which was not ended properly. An idle
+/// one does nothing, and behind a pooler it may be somebody else's by now.
 pub(super) fn noted(run: &Run) -> String {
     format!(
-        "pid || ':' || {SINCE} IN (SELECT unnest(string_to_array(sessions, ' ')) FROM _runmate_releases \
+        "state IS DISTINCT FROM 'idle' AND pid || ':' || {SINCE} IN (SELECT unnest(string_to_array(sessions, ' ')) FROM _runmate_releases \
          WHERE state = 'running' AND run <> {})",
         quote(&run.id)
     )
