@@ -6,8 +6,6 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::db::Mode;
 use crate::db::mysql::MySqlSession;
 use crate::db::postgres::PgSession;
@@ -17,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::outcome::{Outcome, Planned, Status, Unlocked};
 use crate::release;
-use crate::run::{Command, Job, Runner, Stop, Work, this_run};
+use crate::run::{Command, Job, Runner, Stop, Work};
 use crate::url::{Kind, Target};
 
 /// What to migrate, and how.
@@ -196,13 +194,7 @@ impl Migrate {
 
     async fn work(self, mode: Mode) -> Result<Outcome, Error> {
         let (job, mut report, stop) = self.job(mode)?;
-        let runner = Runner {
-            deadline: Instant::now() + job.wait,
-            job: &job,
-            run: this_run(),
-            report: &mut *report,
-            stop,
-        };
+        let runner = Runner::new(&job, &mut *report, stop);
         match job.target.kind {
             Kind::Postgres => runner.run::<PgSession>().await,
             Kind::MySql => runner.run::<MySqlSession>().await,
@@ -240,13 +232,7 @@ impl Migrate {
         // Looking at a database that is not there must not make one.
         job.target.create = false;
         job.target.read_only = true;
-        let runner = Runner {
-            deadline: Instant::now() + job.wait,
-            job: &job,
-            run: this_run(),
-            report: &mut *report,
-            stop,
-        };
+        let runner = Runner::new(&job, &mut *report, stop);
         match job.target.kind {
             Kind::Postgres => runner.see::<PgSession>(releases).await,
             Kind::MySql => runner.see::<MySqlSession>(releases).await,
@@ -275,13 +261,7 @@ impl Migrate {
             wait,
             mode: Mode::Run,
         };
-        let runner = Runner {
-            deadline: Instant::now() + job.wait,
-            job: &job,
-            run: this_run(),
-            report: &mut *report,
-            stop,
-        };
+        let runner = Runner::new(&job, &mut *report, stop);
         match job.target.kind {
             Kind::Postgres => runner.unlock::<PgSession>().await,
             Kind::MySql => runner.unlock::<MySqlSession>().await,

@@ -20,10 +20,10 @@ use crate::outcome::Outcome;
 use crate::url::Target;
 
 pub(crate) use command::Command;
-pub(crate) use identity::this_run;
 pub(crate) use wait::Stop;
 
 use decide::Verdict;
+use identity::this_run;
 
 /// How often the session that holds the lock is asked whether it still does.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -60,12 +60,12 @@ pub(crate) enum Work {
 
 /// A run in progress.
 pub(crate) struct Runner<'a> {
-    pub job: &'a Job,
-    pub run: Run,
-    pub report: &'a mut (dyn FnMut(Event) + Send),
-    pub stop: Stop,
+    job: &'a Job,
+    run: Run,
+    report: &'a mut (dyn FnMut(Event) + Send),
+    stop: Stop,
     /// When waiting ends.
-    pub deadline: Instant,
+    deadline: Instant,
 }
 
 impl Job {
@@ -91,7 +91,17 @@ enum Turn<S> {
     Held(S, Box<Seen>),
 }
 
-impl Runner<'_> {
+impl<'a> Runner<'a> {
+    pub fn new(job: &'a Job, report: &'a mut (dyn FnMut(Event) + Send), stop: Stop) -> Runner<'a> {
+        Runner {
+            job,
+            run: this_run(),
+            report,
+            stop,
+            deadline: Instant::now() + job.wait,
+        }
+    }
+
     /// From the beginning to the end.
     pub async fn run<S: Session>(mut self) -> Result<Outcome, Error> {
         let started = Instant::now();
