@@ -10,6 +10,7 @@ use crate::db::{Session, SessionError};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::run::{Runner, identity};
+use crate::url::Kind;
 
 /// How often those who wait say so.
 pub(super) const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -127,14 +128,17 @@ impl Runner<'_> {
         if Instant::now() + pause > self.deadline {
             let name = &self.job.target.name;
             let wait = self.job.wait.as_secs_f64();
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                format!("cannot reach the database {name} within {wait:.0}s: {cause}"),
-            )
-            .with_remedy(
-                "check that the host and port are right, that the server runs and lets this container in \
-                 (security group, network); [migrate] wait sets how long to wait",
-            ));
+            let message = format!("the database {name} could not be used within {wait:.0}s: {cause}");
+            return Err(Error::new(ErrorKind::Unavailable, message).with_remedy(match self.job.target.kind {
+                Kind::Sqlite => {
+                    "find out which process has it locked, or is still undoing something; [migrate] wait sets how \
+                     long to wait"
+                }
+                _ => {
+                    "check that the host and port are right, that the server runs and lets this container in \
+                     (security group, network); [migrate] wait sets how long to wait"
+                }
+            }));
         }
         tokio::select! {
             biased;
