@@ -41,6 +41,7 @@ pub struct Migrate {
     stop: Stop,
     /// The whole environment of a command, if it is not our own.
     env: Option<Vec<(OsString, OsString)>>,
+    stdout_to_stderr: bool,
 }
 
 enum Source {
@@ -74,6 +75,7 @@ impl Migrate {
             report: Box::new(drop),
             stop: Stop::new(std::future::pending()),
             env: None,
+            stdout_to_stderr: false,
         })
     }
 
@@ -102,6 +104,7 @@ impl Migrate {
             argv: argv.into_iter().map(Into::into).collect(),
             env: None,
             guard: guard.into_iter().map(Into::into).collect(),
+            stdout_to_stderr: false,
             grace,
         });
         self
@@ -110,6 +113,12 @@ impl Migrate {
     /// The whole environment of a command, instead of this process's own.
     pub fn command_env(mut self, env: impl IntoIterator<Item = (OsString, OsString)>) -> Migrate {
         self.env = Some(env.into_iter().collect());
+        self
+    }
+
+    /// Has a command write to our standard error what it writes to its standard output.
+    pub fn command_stdout_to_stderr(mut self, to_stderr: bool) -> Migrate {
+        self.stdout_to_stderr = to_stderr;
         self
     }
 
@@ -219,7 +228,8 @@ impl Migrate {
         }
     }
 
-    /// Where things stand. Changes nothing, and takes no lock.
+    /// Where things stand. Changes nothing. If a run is recorded as running, it tries for a moment whether the lock is
+    /// free, because then that run is dead.
     ///
     /// # Errors
     /// Those of reaching the database; what is wrong within it is part of the status.
@@ -280,6 +290,7 @@ impl Migrate {
             mut report,
             stop,
             env,
+            stdout_to_stderr,
         } = self;
         let is_command = matches!(source, Source::Command(_));
         if !is_command && !inputs.is_empty() {
@@ -304,6 +315,7 @@ impl Migrate {
             }
             Source::Command(mut command) => {
                 command.env = env;
+                command.stdout_to_stderr = stdout_to_stderr;
                 if command.argv.first().is_none_or(|program| program.is_empty()) {
                     return Err(Error::new(ErrorKind::Config, "the migration command is empty"));
                 }

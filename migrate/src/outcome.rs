@@ -86,7 +86,7 @@ pub struct Status {
     pub applied: usize,
     /// The newest of them.
     pub newest: Option<i64>,
-    /// The run that holds the lock, or that died holding it.
+    /// The run that holds the lock.
     pub holder: Option<Holder>,
     /// The last runs, newest first.
     pub releases: Vec<Release>,

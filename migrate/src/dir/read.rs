@@ -210,10 +210,16 @@ pub(crate) fn read(dir: &Path) -> Result<Directory, Error> {
     })
 }
 
-/// The same migrations in the order of versions. Two of one version are an error.
+/// The same migrations in the order of versions. Two of one version are an error, and so is text that is none.
 pub(crate) fn in_order(migrations: Vec<Migration>) -> Result<Vec<Migration>, Error> {
     let mut sorted: BTreeMap<i64, Migration> = BTreeMap::new();
     for migration in migrations {
+        // No database takes one in a text; each has a riddle of its own for it.
+        if let Some((before, _)) = migration.sql.split_once('\0') {
+            let line = before.matches('\n').count() + 1;
+            let message = format!("the migration {} has a NUL byte in line {line}", migration.file);
+            return Err(Error::new(ErrorKind::Config, message).with_remedy("save it as UTF-8 text"));
+        }
         if let Some(other) = sorted.get(&migration.version) {
             let mut names = [other.file.as_str(), migration.file.as_str()];
             names.sort_unstable();

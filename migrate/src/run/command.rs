@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::{PipeWriter, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(crate) struct Command {
     pub env: Option<Vec<(OsString, OsString)>>,
     /// A program and its first arguments that end up in [`guard::main`].
     pub guard: Vec<OsString>,
+    /// Its standard output goes where our errors go, because ours is for somebody who reads it.
+    pub stdout_to_stderr: bool,
     /// How long it may take after SIGTERM.
     pub grace: Duration,
 }
@@ -115,6 +117,11 @@ impl Command {
         }
         command.envs(more);
         command.stdin(Stdio::null());
+        if self.stdout_to_stderr {
+            let stderr = std::io::stderr().as_fd().try_clone_to_owned();
+            let stderr = stderr.map_err(|error| internal(&format!("cannot copy a descriptor: {error}")))?;
+            command.stdout(stderr);
+        }
         // A group of its own: a Ctrl-C at a terminal is for us to pass on.
         command.process_group(0);
         // Above both places, so that neither is taken from the other.

@@ -13,6 +13,9 @@ impl Runner<'_> {
             .unless_stopped(session.look(&self.job.key, matches!(self.job.work, Work::Files(_))))
             .await
             .map_err(unreachable)?;
+        // Nobody's, if it can be had: the run that is recorded died. It is given back with the session.
+        let is_dead = seen.holder.is_some() && matches!(session.try_lock().await, Ok(true));
+        let holder = seen.holder.clone().filter(|_| !is_dead);
         let releases = match releases {
             true => self
                 .unless_stopped(session.releases(20))
@@ -21,6 +24,15 @@ impl Runner<'_> {
             false => Vec::new(),
         };
         farewell(session).await;
+        let releases = releases
+            .into_iter()
+            .map(|mut release| {
+                if is_dead && release.state == "running" {
+                    release.state = "lost".to_owned();
+                }
+                release
+            })
+            .collect();
         let (planned, error) = match self.planned(&seen) {
             Ok(planned) => (Some(planned), None),
             Err(error) => (None, Some(error)),
@@ -40,7 +52,7 @@ impl Runner<'_> {
                 .filter(|row| row.success)
                 .map(|row| row.version)
                 .max(),
-            holder: seen.holder.clone(),
+            holder,
             releases,
         };
         Ok((status, error))

@@ -24,6 +24,7 @@ pub(crate) use wait::Stop;
 
 use decide::Verdict;
 use identity::this_run;
+use wait::Outage;
 
 /// How often the session that holds the lock is asked whether it still does.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -66,6 +67,7 @@ pub(crate) struct Runner<'a> {
     stop: Stop,
     /// When waiting ends.
     deadline: Instant,
+    outage: Outage,
 }
 
 impl Job {
@@ -99,6 +101,7 @@ impl<'a> Runner<'a> {
             report,
             stop,
             deadline: Instant::now() + job.wait,
+            outage: Outage::new(),
         }
     }
 
@@ -122,7 +125,7 @@ impl<'a> Runner<'a> {
             match self.turn_with(session, &mut since).await {
                 Ok(turn) => return Ok(turn),
                 // Nothing is held: a new connection, and the same again.
-                Err(SessionError::Transient(cause)) => self.lost_before(cause).await?,
+                Err(SessionError::Transient(cause)) => self.trouble(cause).await?,
                 Err(SessionError::Final(error)) => return Err(error),
             }
         }
@@ -152,7 +155,9 @@ impl<'a> Runner<'a> {
                 return self.locked(session, since, waiting_since).await;
             }
             let waited = waiting_since.elapsed();
-            if Instant::now() >= next_report {
+            // Who has just got the lock has not said so yet.
+            let known = seen.holder.is_some() || waited >= wait::ANONYMOUS;
+            if known && Instant::now() >= next_report {
                 next_report = Instant::now() + wait::REPORT_EVERY;
                 (self.report)(Event::WaitingForLock {
                     holder: seen.holder.clone(),

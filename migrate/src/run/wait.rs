@@ -15,6 +15,9 @@ use crate::url::Kind;
 /// How often those who wait say so.
 pub(super) const REPORT_EVERY: Duration = Duration::from_secs(5);
 
+/// After how long a holder that has not said who it is is worth a word.
+pub(super) const ANONYMOUS: Duration = Duration::from_secs(1);
+
 /// The first and the longest pause between attempts to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -79,9 +82,6 @@ impl Runner<'_> {
 
     /// Connects, as soon as that is possible.
     pub(super) async fn connect<S: Session>(&mut self) -> Result<S, Error> {
-        let mut pause = FIRST_PAUSE;
-        let mut said = String::new();
-        let mut next_report = Instant::now();
         loop {
             // At least one attempt gets its time, however short the time to wait is.
             let until = self.deadline.max(Instant::now() + LONGEST_PAUSE);
@@ -96,54 +96,68 @@ impl Runner<'_> {
                 () = self.stop.wished() => return Err(stopped()),
                 result = attempt => result,
             };
-            let cause = match attempt {
+            match attempt {
                 Ok(session) => return Ok(session),
                 Err(SessionError::Final(error)) => return Err(error),
-                Err(SessionError::Transient(cause)) => cause,
-            };
-            if cause != said || Instant::now() >= next_report {
-                next_report = Instant::now() + REPORT_EVERY;
-                said.clone_from(&cause);
-                (self.report)(Event::WaitingForDatabase {
-                    database: self.job.target.name.clone(),
-                    cause: cause.clone(),
-                });
+                Err(SessionError::Transient(cause)) => self.trouble(cause).await?,
             }
-            self.pause_before_deadline(pause, &cause).await?;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// A connection broke while nothing was held.
-    pub(super) async fn lost_before(&mut self, cause: String) -> Result<(), Error> {
-        (self.report)(Event::WaitingForDatabase {
-            database: self.job.target.name.clone(),
-            cause: cause.clone(),
-        });
-        self.pause_before_deadline(FIRST_PAUSE, &cause).await
-    }
-
-    async fn pause_before_deadline(&mut self, pause: Duration, cause: &str) -> Result<(), Error> {
-        let pause = jittered(pause);
+    /// Says that the database cannot be used, if that is news, and gives it some time; more each time.
+    pub(super) async fn trouble(&mut self, cause: String) -> Result<(), Error> {
+        let outage = &mut self.outage;
+        let pause = jittered(outage.pause);
+        outage.pause = (outage.pause * 2).min(LONGEST_PAUSE);
+        let is_due = outage.said_at.is_none_or(|at| at.elapsed() >= REPORT_EVERY);
+        if cause != outage.said || is_due {
+            outage.said_at = Some(Instant::now());
+            outage.said.clone_from(&cause);
+            (self.report)(Event::WaitingForDatabase {
+                database: self.job.target.name.clone(),
+                cause: cause.clone(),
+            });
+        }
         if Instant::now() + pause > self.deadline {
-            let name = &self.job.target.name;
-            let wait = self.job.wait.as_secs_f64();
-            let message = format!("the database {name} could not be used within {wait:.0}s: {cause}");
-            return Err(Error::new(ErrorKind::Unavailable, message).with_remedy(match self.job.target.kind {
-                Kind::Sqlite => {
-                    "find out which process has it locked, or is still undoing something; [migrate] wait sets how \
-                     long to wait"
-                }
-                _ => {
-                    "check that the host and port are right, that the server runs and lets this container in \
-                     (security group, network); [migrate] wait sets how long to wait"
-                }
-            }));
+            return Err(self.unavailable(&cause));
         }
         tokio::select! {
             biased;
             () = self.stop.wished() => Err(stopped()),
             () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+
+    fn unavailable(&self, cause: &str) -> Error {
+        let name = &self.job.target.name;
+        let wait = self.job.wait.as_secs_f64();
+        let message = format!("the database {name} could not be used within {wait:.0}s: {cause}");
+        Error::new(ErrorKind::Unavailable, message).with_remedy(match self.job.target.kind {
+            Kind::Sqlite => {
+                "find out which process has it locked, or is still undoing something; [migrate] wait sets how \
+                 long to wait"
+            }
+            _ => {
+                "check that the host and port are right, that the server runs, lets this container in (security \
+                 group, network) and has connections left (a run takes three); [migrate] wait sets how long to wait"
+            }
+        })
+    }
+}
+
+/// What was said of a database that cannot be used, and how long to wait next.
+pub(super) struct Outage {
+    said: String,
+    said_at: Option<Instant>,
+    pause: Duration,
+}
+
+impl Outage {
+    pub fn new() -> Outage {
+        Outage {
+            said: String::new(),
+            said_at: None,
+            pause: FIRST_PAUSE,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Inputs, MigrateWork};
-use crate::migrate::{self, Settings, Style, Word, perform};
+use crate::migrate::{self, Reporter, Settings, Style, Word, perform};
 use crate::run::exit_code;
 use crate::secrets::environment;
 
@@ -23,6 +23,7 @@ pub(super) struct Options {
 
 /// Does it; returns the exit code.
 pub(super) fn migrate(word: Word, options: Options) -> i32 {
+    let style = if options.json { Style::Json } else { Style::Text };
     match prepare(options) {
         Ok((settings, resolved)) => {
             let Resolved { env, files } = resolved;
@@ -31,7 +32,10 @@ pub(super) fn migrate(word: Word, options: Options) -> i32 {
             code
         }
         Err((code, why)) => {
-            eprintln!("{why}");
+            match style {
+                Style::Json => Reporter(style).refusal(&why, code),
+                Style::Text => eprintln!("{why}"),
+            }
             code
         }
     }

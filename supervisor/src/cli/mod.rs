@@ -205,6 +205,12 @@ pub fn main() -> i32 {
                 json,
                 command,
             }) => {
+                if applied && word != MigrateWord::Repair {
+                    eprintln!(
+                        "runmate migrate: --applied is for repair; write runmate migrate repair --applied"
+                    );
+                    return exit_code::USAGE;
+                }
                 let word = match word {
                     MigrateWord::Run => crate::migrate::Word::Run,
                     MigrateWord::Plan => crate::migrate::Word::Plan,

@@ -6,5 +6,5 @@ mod report;
 mod settings;
 
 pub(crate) use perform::{Word, look, perform};
-pub(crate) use report::Style;
+pub(crate) use report::{Reporter, Style};
 pub(crate) use settings::{GRACE, Settings, Work, settings};

@@ -16,7 +16,7 @@ use crate::process::sys;
 use crate::run::exit_code;
 
 use super::report::{Reporter, in_full, summary};
-use super::{Settings, Work};
+use super::{Settings, Style, Work};
 
 /// How long `check` waits for a database.
 const LOOK: Duration = Duration::from_secs(5);
@@ -105,14 +105,16 @@ fn builder(settings: Settings) -> Result<Migrate, Error> {
         statement_timeout,
         create,
         grace,
-        style: _,
+        style,
     } = settings;
     let mut migrate = Migrate::new(&database)?
         .wait(wait)
         .lock_timeout(lock_timeout)
         .statement_timeout(statement_timeout)
         .create(create)
-        .inputs(inputs);
+        .inputs(inputs)
+        // An object a line, and nothing in between: a command may end in the middle of one.
+        .command_stdout_to_stderr(style == Style::Json);
     if let Some(release) = release {
         migrate = migrate.release(release);
     }

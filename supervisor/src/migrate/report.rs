@@ -103,6 +103,12 @@ impl Reporter {
         }
     }
 
+    /// What keeps it from beginning: a wrong config or command line, a secret that cannot be had.
+    pub fn refusal(&self, why: &str, exit_code: i32) {
+        let fields = json!({"event": "failed", "reason": "config", "exit_code": exit_code});
+        self.json("ERROR", why, fields);
+    }
+
     fn result(&self, event: &str, message: &str, result: &impl Serialize) {
         match self.0 {
             Style::Text => out(message),
@@ -233,13 +239,16 @@ fn status_lines(status: &Status) -> Vec<String> {
             .as_ref()
             .map_or_else(String::new, |detail| format!(": {detail}"));
         lines.push(format!(
-            "{:<9} {} ({}) by run {} on {}, {} ago{detail}",
+            "{:<9} {} ({}) by run {} on {}, {}{detail}",
             release.state,
             release.release,
             release.what,
             release.run,
             release.host,
-            for_people(Duration::from_secs(release.age))
+            match release.age {
+                0 => "just now".to_owned(),
+                age => format!("{} ago", for_people(Duration::from_secs(age))),
+            }
         ));
     }
     lines

@@ -90,3 +90,30 @@ fn what_it_leaves_running_is_ended() {
     let pid = lab.read("pid").trim().parse().expect("a pid");
     assert!(!crate::lab::is_alive(pid));
 }
+
+#[test]
+fn json_stays_json_whatever_the_command_prints() {
+    let lab = Lab::new();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_runmate"))
+        .args([
+            "migrate",
+            "--json",
+            "--database-url",
+            "sqlite:a.db",
+            "--",
+            "/bin/sh",
+            "-c",
+            "printf 'no end'",
+        ])
+        .current_dir(lab.path(""))
+        .output()
+        .expect("runmate starts");
+    assert!(output.status.success());
+    let lines = String::from_utf8(output.stdout).expect("text");
+    let events: Vec<_> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line)["event"].clone())
+        .collect();
+    assert_eq!(events, ["locked", "command_started", "done"]);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "no end");
+}

@@ -52,6 +52,15 @@ fn directories_and_urls_that_are_wrong() {
     assert!(ended.said.contains("DATABASE_URL"), "{}", ended.said);
     let ended = lab.migrate("sqlite:a.db", &["--dir", "migrations", "--", "true"]);
     assert_eq!(ended.code, Some(64), "{}", ended.said);
+    let ended = lab.migrate("sqlite:a.db", &["run", "--applied"]);
+    assert_eq!(ended.code, Some(64), "{}", ended.said);
+    let ended = lab.migrate("postgres://app:hunter/2@db.example.com/app", &[]);
+    assert_eq!(ended.code, Some(78), "{}", ended.said);
+    assert!(
+        !ended.said.contains("hunter") && ended.said.contains("percent-encoded"),
+        "{}",
+        ended.said
+    );
     let ended = lab.migrate("sqlite:a.db", &["forward"]);
     assert_eq!(ended.code, Some(64), "{}", ended.said);
 }

@@ -275,3 +275,21 @@ fn one_that_is_cut_off_stops_and_the_server_lets_the_next_in() {
     assert_eq!(next.code, Some(0), "{}", next.said);
     assert_eq!(sleeping(&url), "0");
 }
+
+#[test]
+fn a_dead_one_is_not_shown_as_running() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("dead");
+    psql(&url, "CREATE TABLE go_on (id int)");
+    lab.write("migrations/1_sleeper.sql", SLEEPER);
+    let run = lab.start(&url, &[]);
+    wait_until("the statement", || (sleeping(&url) == "1").then_some(()));
+    let status = lab.migrated(&url, &["status"]);
+    assert!(status.said.contains("\nrunning   run "), "{}", status.said);
+    run.signal(libc::SIGKILL);
+    assert_eq!(run.end().code, None);
+    wait_until("a status that knows", || {
+        let status = lab.migrated(&url, &["status"]);
+        (!status.said.contains("running") && status.said.contains("\nlost ")).then_some(())
+    });
+}

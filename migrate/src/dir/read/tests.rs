@@ -187,3 +187,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_nul_byte_is_named_with_its_line() {
+    let migration = Migration::new("1_a.sql", "SELECT 1;\nSELECT\0 2;").expect("valid");
+    let error = in_order(vec![migration]).expect_err("not text");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(
+        error.to_string().contains("1_a.sql has a NUL byte in line 2"),
+        "{error}"
+    );
+}
