@@ -8,7 +8,7 @@ use crate::peers::RUNMATE;
 use crate::report::{Section, Target};
 
 /// The largest that the binary may be, in bytes.
-const TARGET: u64 = 7_500_000;
+const TARGET: u64 = 10_000_000;
 
 pub fn run() -> Result<Section> {
     let binary = fs::read(RUNMATE)?;
@@ -37,7 +37,7 @@ pub fn run() -> Result<Section> {
         rows,
         targets: vec![Target {
             what: "size of the static, stripped binary",
-            wanted: "≤ 7.5 MB".into(),
+            wanted: "≤ 10 MB".into(),
             measured: format!(
                 "{:.2} MB{}",
                 size as f64 / 1e6,

@@ -16,5 +16,6 @@ mod fault;
 mod load;
 mod locked_down;
 mod memory;
+mod migrations;
 mod reaping;
 mod secrets;
