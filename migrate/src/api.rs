@@ -6,17 +6,14 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::db::Mode;
-use crate::db::mysql::MySqlSession;
-use crate::db::postgres::PgSession;
-use crate::db::sqlite::SqliteSession;
+use crate::db::{AnySession, Mode};
 use crate::dir::{self, Migration};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::outcome::{Outcome, Planned, Status, Unlocked};
 use crate::release;
 use crate::run::{Command, Job, Runner, Stop, Work};
-use crate::url::{Kind, Target};
+use crate::url::Target;
 
 /// What to migrate, and how.
 ///
@@ -204,11 +201,7 @@ impl Migrate {
     async fn work(self, mode: Mode) -> Result<Outcome, Error> {
         let (job, mut report, stop) = self.job(mode)?;
         let runner = Runner::new(&job, &mut *report, stop);
-        match job.target.kind {
-            Kind::Postgres => runner.run::<PgSession>().await,
-            Kind::MySql => runner.run::<MySqlSession>().await,
-            Kind::Sqlite => runner.run::<SqliteSession>().await,
-        }
+        runner.run::<AnySession>().await
     }
 
     /// What [`run`](Migrate::run) would do. Changes nothing, and takes no lock.
@@ -243,11 +236,7 @@ impl Migrate {
         job.target.create = false;
         job.target.read_only = true;
         let runner = Runner::new(&job, &mut *report, stop);
-        match job.target.kind {
-            Kind::Postgres => runner.see::<PgSession>(releases).await,
-            Kind::MySql => runner.see::<MySqlSession>(releases).await,
-            Kind::Sqlite => runner.see::<SqliteSession>(releases).await,
-        }
+        runner.see::<AnySession>(releases).await
     }
 
     /// Ends the sessions of whoever holds the lock, so that others can go on: for a run that hangs or is
@@ -272,11 +261,7 @@ impl Migrate {
             mode: Mode::Run,
         };
         let runner = Runner::new(&job, &mut *report, stop);
-        match job.target.kind {
-            Kind::Postgres => runner.unlock::<PgSession>().await,
-            Kind::MySql => runner.unlock::<MySqlSession>().await,
-            Kind::Sqlite => runner.unlock::<SqliteSession>().await,
-        }
+        runner.unlock::<AnySession>().await
     }
 
     #[allow(clippy::type_complexity)] // Three parts with three owners; a name would explain nothing.

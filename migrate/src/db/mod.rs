@@ -4,10 +4,13 @@
 //! about it and the ledger; it never has a statement or a transaction open while it waits, because that
 //! would block `CREATE INDEX CONCURRENTLY`. The other does the work.
 
-pub(crate) mod mysql;
-pub(crate) mod postgres;
-pub(crate) mod sqlite;
+mod any;
+mod mysql;
+mod postgres;
+mod sqlite;
 mod words;
+
+pub(crate) use any::AnySession;
 
 use std::future::Future;
 use std::os::fd::RawFd;
