@@ -16,6 +16,9 @@ use crate::sql::Statement;
 pub(super) const LOOK: &str = "look on the database whether it took effect; `runmate migrate repair` executes it again, \
     `runmate migrate repair --applied` takes it as applied";
 
+/// What is said of a statement that commits in parts.
+const PART: &str = "it may have committed a part before that";
+
 impl PgWorker {
     /// After a statement that did not succeed: nothing of it is left, which is noted unless the session is gone.
     pub(super) async fn settle_failure(
@@ -48,12 +51,11 @@ impl PgWorker {
             self.roll_back().await;
             self.note_error(steps, error, took, true).await;
         }
-        let stumble = self.stumble(error, took);
-        if matches!(stumble, Stumble::Cancelled | Stumble::Gone) {
-            return self.refused(steps, at, error, took, "");
+        if let ApplyError::Cancelled(why) = self.refused(steps, at, error, took, "") {
+            return ApplyError::Cancelled(format!("{why}; {PART}"));
         }
         let message = format!(
-            "cannot apply {}: {}; it may have committed a part before that{}",
+            "cannot apply {}: {}; {PART}{}",
             self.place(steps, at, error),
             errors::server(error).1,
             match done_before(&steps.statements, at) {

@@ -1,5 +1,6 @@
 //! Against real servers.
 
+mod blocks;
 mod connecting;
 mod indexes;
 mod ledger;
