@@ -6,6 +6,7 @@ mod indexes;
 mod ledger;
 mod locking;
 mod pooler;
+mod settings;
 mod sqlx_cli;
 mod stepwise;
 mod whole;
