@@ -128,15 +128,20 @@ impl PgWorker {
         self.refused(steps, at, &error, took, &more)
     }
 
+    /// In which line of the file an error is.
+    fn line(&self, steps: &Steps<'_>, at: usize, error: &sqlx::Error) -> u32 {
+        let statement = &steps.statements[at];
+        position(error).map_or(statement.line, |position| {
+            let inside = text::offset(&statement.text, position);
+            statement.line - 1 + text::line(&statement.text, inside)
+        })
+    }
+
     /// Where in the file an error is.
     fn place(&self, steps: &Steps<'_>, at: usize, error: &sqlx::Error) -> String {
-        let statement = &steps.statements[at];
         let place = Place {
             statement: at,
-            line: position(error).map_or(statement.line, |position| {
-                let inside = text::offset(&statement.text, position);
-                statement.line - 1 + text::line(&statement.text, inside)
-            }),
+            line: self.line(steps, at, error),
         };
         report::at(steps.migration, &steps.statements, Some(&place))
     }
@@ -161,7 +166,7 @@ impl PgWorker {
                 if !more.is_empty() {
                     state = format!("{state}; {more}");
                 }
-                let remedy = report::remedy(error, steps.migration);
+                let remedy = report::remedy(error, steps.migration, Some(self.line(steps, at, error)));
                 ApplyError::Failed(report::failed(&place, &said, &state, remedy))
             }
         }

@@ -2,6 +2,7 @@
 
 mod blocks;
 mod connecting;
+mod foreign;
 mod indexes;
 mod ledger;
 mod locking;
