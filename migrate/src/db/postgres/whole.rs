@@ -25,6 +25,10 @@ impl PgWorker {
         if let Some(error) = rolls_itself_back(migration) {
             return Err(ApplyError::Failed(error));
         }
+        // In the transaction it is too late to find out what the database can store.
+        let description = connect::fit(&mut self.connection, &migration.description)
+            .await
+            .map_err(|error| self.own(&error))?;
         // The setting ends with the transaction: so it is seen whether the file ended it.
         connect::ask(
             &mut self.connection,
@@ -35,7 +39,7 @@ impl PgWorker {
         let (done, result) = execute(&mut self.connection, sent(migration)).await;
         let result = match result {
             Ok(()) => self
-                .record(migration, started)
+                .record(migration, &description, started)
                 .await
                 .map_err(|error| (error, true)),
             Err(error) => Err((error, false)),
@@ -45,7 +49,7 @@ impl PgWorker {
             // transaction at its end, the last part went with this failure.
             Err((error, true)) if errors::usable(&error) && commits_itself(migration) => {
                 self.roll_back().await;
-                self.record(migration, started)
+                self.record(migration, &description, started)
                     .await
                     .map_err(|error| (error, true))
             }
@@ -74,7 +78,12 @@ impl PgWorker {
     }
 
     /// Records a migration and ends its transaction; false if that was no longer ours.
-    async fn record(&mut self, migration: &Migration, started: Instant) -> Result<bool, sqlx::Error> {
+    async fn record(
+        &mut self,
+        migration: &Migration,
+        description: &str,
+        started: Instant,
+    ) -> Result<bool, sqlx::Error> {
         let sql = format!(
             "SELECT coalesce(current_setting('runmate.transaction', true), '') = 'ours'; \
              RESET SESSION AUTHORIZATION; RESET ROLE; \
@@ -84,7 +93,7 @@ impl PgWorker {
              DELETE FROM {} WHERE version = {version}; \
              COMMIT",
             self.migrations,
-            text::quote(&migration.description),
+            text::quote(description),
             text::bytes(&migration.checksum),
             self.progress,
             version = migration.version,
@@ -164,7 +173,12 @@ fn whole_failed(
         // To try again would be to apply the first part again.
         (Stumble::Locked, None) => ApplyError::Locked(format!("{at}: {said}")),
         (Stumble::Cancelled, None) => ApplyError::Cancelled(format!("{at}: {said}; {state}")),
-        (Stumble::Gone, _) => ApplyError::Cancelled(format!("{at}: the session was ended: {said}")),
+        (Stumble::Gone, None) if !at_end => errors::gone(&format!("cannot apply {at}"), error, &state),
+        (Stumble::Gone, _) => errors::gone(
+            &format!("cannot apply {at}"),
+            error,
+            "the next start sees whether it is applied",
+        ),
         (_, None) => ApplyError::Failed(report::failed(
             &at,
             &said,

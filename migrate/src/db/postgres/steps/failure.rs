@@ -51,8 +51,14 @@ impl PgWorker {
             self.roll_back().await;
             self.note_error(steps, error, took, true).await;
         }
-        if let ApplyError::Cancelled(why) = self.refused(steps, at, error, took, "") {
-            return ApplyError::Cancelled(format!("{why}; {PART}"));
+        match self.stumble(error, took) {
+            Stumble::Gone => return self.refused(steps, at, error, took, PART),
+            Stumble::Cancelled => {
+                let place = self.place(steps, at, error);
+                let said = errors::server(error).1;
+                return ApplyError::Cancelled(format!("{place}: {said}; {PART}"));
+            }
+            Stumble::Locked | Stumble::Refused => {}
         }
         let message = format!(
             "cannot apply {}: {}; {PART}{}",
@@ -160,7 +166,13 @@ impl PgWorker {
         match self.stumble(error, took) {
             Stumble::Locked => ApplyError::Locked(format!("{place}: {said}")),
             Stumble::Cancelled => ApplyError::Cancelled(format!("{place}: {said}")),
-            Stumble::Gone => ApplyError::Cancelled(format!("{place}: the session was ended: {said}")),
+            Stumble::Gone => {
+                let state = match more {
+                    "" => "the next start sees what of it is applied",
+                    more => more,
+                };
+                errors::gone(&format!("cannot apply {place}"), error, state)
+            }
             Stumble::Refused => {
                 let mut state = applied(&steps.statements, at);
                 if !more.is_empty() {
