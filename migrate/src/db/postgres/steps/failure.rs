@@ -53,12 +53,12 @@ impl PgWorker {
         }
         match self.stumble(error, took) {
             Stumble::Gone => return self.refused(steps, at, error, took, PART),
-            Stumble::Cancelled => {
+            Stumble::Cancelled if self.is_cancelled() => {
                 let place = self.place(steps, at, error);
                 let said = errors::server(error).1;
                 return ApplyError::Cancelled(format!("{place}: {said}; {PART}"));
             }
-            Stumble::Locked | Stumble::Refused => {}
+            Stumble::Cancelled | Stumble::Locked | Stumble::Refused => {}
         }
         let message = format!(
             "cannot apply {}: {}; {PART}{}",

@@ -8,7 +8,7 @@ use super::*;
 /// However a block of code ends that commits: what it has committed must not be committed once more.
 #[tokio::test]
 async fn a_block_that_was_stopped_between_its_commits_is_in_doubt() {
-    for how in ["cancelled", "too long", "no lock"] {
+    for how in ["cancelled", "cancelled by another", "too long", "no lock"] {
         let database = Database::new().await;
         let mut target = database.target();
         match how {
@@ -41,9 +41,15 @@ async fn a_block_that_was_stopped_between_its_commits_is_in_doubt() {
             (worker, result)
         });
         let mut watcher = database.client().await;
-        if how == "cancelled" {
+        if how.starts_with("cancelled") {
             until(&mut watcher, "SELECT count(*) = 1 FROM log").await;
+        }
+        if how == "cancelled" {
             session.cancel(&handle).await.expect("cancels");
+        }
+        if how == "cancelled by another" {
+            let cancel = format!("SELECT pg_cancel_backend({})", handle.pid);
+            assert!(value::<bool>(&mut watcher, &cancel).await);
         }
         let (worker, result) = work.await.expect("no panic");
         match (how, &result) {
