@@ -1,5 +1,6 @@
 //! Connections: how they are opened, and the few ways in which they are asked.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -132,11 +133,44 @@ pub(super) async fn rows(connection: &mut PgConnection, sql: &str) -> Result<Vec
     sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await
 }
 
-/// Like [`rows`], for small statements of our own that have no reason to take long.
+/// Like [`rows`], for small statements of our own that have no reason to take long. Characters that the database
+/// has no room for become question marks: what is noted of a run is for people, and has to be noted.
 pub(super) async fn ask(connection: &mut PgConnection, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
+    match answer(connection, sql).await {
+        // Found out before any of it runs. In a transaction it is lost anyway.
+        Err(error) if errors::code(&error) == NOT_ENCODABLE => match fit(connection, sql).await {
+            Ok(fitted) if fitted != sql => answer(connection, &fitted).await,
+            _ => Err(error),
+        },
+        result => result,
+    }
+}
+
+async fn answer(connection: &mut PgConnection, sql: &str) -> Result<Vec<PgRow>, sqlx::Error> {
     timeout(ANSWER, rows(connection, sql))
         .await
         .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+}
+
+/// The server's code for a character that the encoding of the database does not have.
+const NOT_ENCODABLE: &str = "22P05";
+
+/// After so many different characters the rest is not asked for: it takes a round trip each.
+const ASKED_FOR: usize = 50;
+
+/// A text with a question mark for each character that the database cannot store. Not in a transaction.
+pub(super) async fn fit(connection: &mut PgConnection, text: &str) -> Result<String, sqlx::Error> {
+    let foreign: BTreeSet<char> = text.chars().filter(|c| !c.is_ascii()).collect();
+    let mut kept = BTreeSet::new();
+    for c in foreign.into_iter().take(ASKED_FOR) {
+        match answer(connection, &format!("SELECT '{c}'")).await {
+            Ok(_) => kept.insert(c),
+            Err(error) if errors::code(&error) == NOT_ENCODABLE => false,
+            Err(error) => return Err(error),
+        };
+    }
+    let fitting = |c: char| if c.is_ascii() || kept.contains(&c) { c } else { '?' };
+    Ok(text.chars().map(fitting).collect())
 }
 
 /// Says goodbye, and does not wait long for it to be heard.

@@ -7,7 +7,7 @@ use std::io;
 
 use sqlx::postgres::PgDatabaseError;
 
-use crate::db::SessionError;
+use crate::db::{ApplyError, SessionError};
 use crate::error::{Error, ErrorKind};
 
 /// Where the URL comes from, for remedies.
@@ -205,6 +205,19 @@ pub(super) fn broken(error: &sqlx::Error) -> bool {
     }
 }
 
+/// What is said when a session ended that did the work. `doing`: "cannot apply 1_a.sql".
+pub(super) fn gone(doing: &str, error: &sqlx::Error, state: &str) -> ApplyError {
+    let how = match error {
+        sqlx::Error::Database(_) => "the server ended the connection",
+        _ => "the connection to the server broke",
+    };
+    let message = format!("{doing}: {how}: {}; {state}", server(error).1);
+    ApplyError::Failed(Error::new(ErrorKind::Failed, message).with_remedy(
+        "see in the server's log why (a shutdown, a crash, a failover, or somebody ended the session); once it \
+         answers, start again",
+    ))
+}
+
 /// True if the session can still be used: it is there, and it is not in the middle of a COPY, which the driver
 /// knows nothing of.
 pub(super) fn usable(error: &sqlx::Error) -> bool {
@@ -257,6 +270,18 @@ mod tests {
         ] {
             assert_eq!(refused(code, message), verdict, "{code} {message}");
         }
+    }
+
+    #[test]
+    fn a_session_that_ended_is_spoken_of_as_that() {
+        let error = sqlx::Error::Io(io::ErrorKind::UnexpectedEof.into());
+        let ApplyError::Failed(error) = gone("cannot apply 1_a.sql", &error, "nothing of it is applied")
+        else {
+            panic!("it failed")
+        };
+        let said = error.to_string();
+        assert!(said.starts_with("cannot apply 1_a.sql: the connection to the server broke: "));
+        assert!(said.ends_with("; nothing of it is applied"), "{said}");
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl PgWorker {
     pub(super) async fn note_invalid_indexes(&mut self, report: &mut (dyn FnMut(Event) + Send)) {
         let sql = "SELECT c.oid::bigint, format('%I.%I', n.nspname, c.relname), i.indrelid::regclass::text \
             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
-            WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname NOT LIKE 'pg\\_%' \
+            WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname !~ '^pg_' \
             AND NOT EXISTS (SELECT 1 FROM pg_locks l WHERE l.locktype = 'relation' AND l.relation = i.indrelid \
             AND l.mode = 'ShareUpdateExclusiveLock' AND l.pid <> pg_backend_pid() \
             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) \

@@ -92,7 +92,8 @@ pub(super) fn look(tables: Tables, key: &Key, with_migrations: bool) -> String {
     }
     if with_migrations && tables.migrations {
         sql.push_str(
-            "SELECT 'applied'::text, version, description, success, checksum \
+            // Not as it stands: how that is written down depends on bytea_output.
+            "SELECT 'applied'::text, version, description, success, encode(checksum, 'hex') \
              FROM _sqlx_migrations ORDER BY version;",
         );
     }
@@ -133,7 +134,7 @@ pub(super) fn read_look(rows: &[PgRow]) -> Result<Seen, sqlx::Error> {
                 version: row.try_get(1)?,
                 description: row.try_get(2)?,
                 success: row.try_get(3)?,
-                checksum: row.try_get(4)?,
+                checksum: unhex(row.try_get(4)?),
             }),
             _ => {
                 let done: i32 = row.try_get(2)?;
@@ -148,6 +149,19 @@ pub(super) fn read_look(rows: &[PgRow]) -> Result<Seen, sqlx::Error> {
         }
     }
     Ok(seen)
+}
+
+/// The bytes of what `encode(.., 'hex')` gives.
+fn unhex(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex
+        .chars()
+        .filter_map(|c| c.to_digit(16))
+        .map(|digit| digit as u8)
+        .collect();
+    digits
+        .chunks(2)
+        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+        .collect()
 }
 
 /// Whoever is noted as running was lost, we begin, and the oldest are forgotten. The last run of each key

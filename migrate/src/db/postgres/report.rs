@@ -1,6 +1,6 @@
 //! What is said of a migration that failed. Pure.
 
-use super::words::{Kind, kind};
+use super::words::{Kind, kind, rolls_back};
 use super::{errors, text};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
@@ -52,6 +52,61 @@ pub(super) fn own_end(statements: &[Statement]) -> Option<u32> {
     ends.next_back().map(|statement| statement.line)
 }
 
+/// The statement with which a file undoes what it has done since its last transaction began, if no other end or
+/// beginning of one follows.
+pub(super) fn own_rollback(statements: &[Statement]) -> Option<usize> {
+    let control = |text: &str| {
+        matches!(
+            kind(text),
+            Kind::Begin | Kind::Commit | Kind::Chain | Kind::OtherEnd
+        )
+    };
+    let last = statements
+        .iter()
+        .rposition(|statement| control(&statement.text))?;
+    // Without anything before it, it does no harm.
+    let before = statements.get(last.checked_sub(1)?)?;
+    (rolls_back(&statements.get(last)?.text) && !control(&before.text)).then_some(last)
+}
+
+/// `0002_users.sql, line 7: ALTER TABLE ..`, for a file that cannot be cut into statements.
+pub(super) fn at_line(migration: &Migration, line: u32) -> String {
+    let text = migration
+        .sql
+        .lines()
+        .nth(line.saturating_sub(1) as usize)
+        .unwrap_or_default();
+    format!(
+        "{}, line {line}: {}",
+        migration.file,
+        excerpt(text.trim_start_matches('\u{feff}'))
+    )
+}
+
+/// What to do about an error in a line of a file, if it comes from what is psql's own and no SQL.
+pub(super) fn psql(migration: &Migration, line: u32) -> Option<String> {
+    let file = &migration.file;
+    let lines = || migration.sql.lines().map(str::trim_start).zip(1..=line);
+    let copies = lines().any(|(text, _)| {
+        let text = text.to_ascii_lowercase();
+        let stdin = text.starts_with("from stdin") || text.contains(") from stdin");
+        stdin || text.starts_with("copy ") && text.contains(" from stdin")
+    });
+    if copies {
+        return Some(format!(
+            "write INSERT instead of COPY .. FROM STDIN in {file} (pg_dump --inserts does): data between the statements \
+             is psql's own, and cannot be in a migration"
+        ));
+    }
+    let (text, _) = lines().last().filter(|(_, number)| *number == line)?;
+    text.starts_with('\\').then(|| {
+        format!(
+            "take the lines that begin with a backslash out of {file}: they are psql's own commands, and cannot be in a \
+             migration"
+        )
+    })
+}
+
 /// `0002_users.sql, statement 2 of 3, line 7: ALTER TABLE ..`
 pub(super) fn at(migration: &Migration, statements: &[Statement], place: Option<&Place>) -> String {
     let Some(place) = place else {
@@ -83,10 +138,19 @@ pub(super) fn excerpt(text: &str) -> String {
     short
 }
 
-/// What to do about an error of the server, beside correcting the statement.
-pub(super) fn remedy(error: &sqlx::Error, migration: &Migration) -> String {
+/// What to do about an error of the server in a line of the file, beside correcting the statement.
+pub(super) fn remedy(error: &sqlx::Error, migration: &Migration, line: Option<u32>) -> String {
     let file = &migration.file;
-    match errors::code(error).as_str() {
+    let code = errors::code(error);
+    if let ("42601", Some(remedy)) = (code.as_str(), line.and_then(|line| psql(migration, line))) {
+        return remedy;
+    }
+    match code.as_str() {
+        "25001" | "2D000" if migration.sql.starts_with("\u{feff}-- no-transaction") => {
+            format!(
+                "take the byte order mark away that {file} begins with: after it, `-- no-transaction` counts for nothing"
+            )
+        }
         "25001" | "2D000" if !migration.no_transaction => {
             format!("make `-- no-transaction` the first line of {file}; its statements then run one by one")
         }

@@ -10,6 +10,7 @@ use super::worker::{PgWorker, Stumble, execute, nanoseconds, position};
 use super::{connect, errors, text};
 use crate::db::ApplyError;
 use crate::dir::Migration;
+use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::sql::{Dialect, Statement, split};
 
@@ -21,6 +22,13 @@ impl PgWorker {
         report: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), ApplyError> {
         let started = Instant::now();
+        if let Some(error) = rolls_itself_back(migration) {
+            return Err(ApplyError::Failed(error));
+        }
+        // In the transaction it is too late to find out what the database can store.
+        let description = connect::fit(&mut self.connection, &migration.description)
+            .await
+            .map_err(|error| self.own(&error))?;
         // The setting ends with the transaction: so it is seen whether the file ended it.
         connect::ask(
             &mut self.connection,
@@ -28,10 +36,10 @@ impl PgWorker {
         )
         .await
         .map_err(|error| self.own(&error))?;
-        let (done, result) = execute(&mut self.connection, &migration.sql).await;
+        let (done, result) = execute(&mut self.connection, sent(migration)).await;
         let result = match result {
             Ok(()) => self
-                .record(migration, started)
+                .record(migration, &description, started)
                 .await
                 .map_err(|error| (error, true)),
             Err(error) => Err((error, false)),
@@ -41,7 +49,7 @@ impl PgWorker {
             // transaction at its end, the last part went with this failure.
             Err((error, true)) if errors::usable(&error) && commits_itself(migration) => {
                 self.roll_back().await;
-                self.record(migration, started)
+                self.record(migration, &description, started)
                     .await
                     .map_err(|error| (error, true))
             }
@@ -70,7 +78,12 @@ impl PgWorker {
     }
 
     /// Records a migration and ends its transaction; false if that was no longer ours.
-    async fn record(&mut self, migration: &Migration, started: Instant) -> Result<bool, sqlx::Error> {
+    async fn record(
+        &mut self,
+        migration: &Migration,
+        description: &str,
+        started: Instant,
+    ) -> Result<bool, sqlx::Error> {
         let sql = format!(
             "SELECT coalesce(current_setting('runmate.transaction', true), '') = 'ours'; \
              RESET SESSION AUTHORIZATION; RESET ROLE; \
@@ -80,7 +93,7 @@ impl PgWorker {
              DELETE FROM {} WHERE version = {version}; \
              COMMIT",
             self.migrations,
-            text::quote(&migration.description),
+            text::quote(description),
             text::bytes(&migration.checksum),
             self.progress,
             version = migration.version,
@@ -92,9 +105,30 @@ impl PgWorker {
     }
 }
 
+/// What the server gets of a file: it takes a byte order mark for the beginning of a word.
+fn sent(migration: &Migration) -> &str {
+    migration.sql.strip_prefix('\u{feff}').unwrap_or(&migration.sql)
+}
+
+/// Why a file is refused whose last transaction would be rolled back by the file itself: it would be recorded as
+/// applied, and not be.
+fn rolls_itself_back(migration: &Migration) -> Option<Error> {
+    let statements = split(sent(migration), Dialect::Postgres).unwrap_or_default();
+    let at = report::own_rollback(&statements)?;
+    let line = statements.get(at)?.line;
+    let place = Place { statement: at, line };
+    let message = format!(
+        "cannot apply {}: the file would roll its own work back, and be recorded as applied; nothing of the file is \
+         applied",
+        report::at(migration, &statements, Some(&place))
+    );
+    let remedy = format!("take ROLLBACK out of {}", migration.file);
+    Some(Error::new(ErrorKind::Failed, message).with_remedy(remedy))
+}
+
 /// True if a file ends its transaction itself, and begins no other after it.
 fn commits_itself(migration: &Migration) -> bool {
-    let statements = split(&migration.sql, Dialect::Postgres).unwrap_or_default();
+    let statements = split(sent(migration), Dialect::Postgres).unwrap_or_default();
     let mut kinds = statements.iter().rev().map(|statement| kind(&statement.text));
     let last = kinds.find(|kind| matches!(kind, Kind::Begin | Kind::Commit | Kind::Chain | Kind::OtherEnd));
     matches!(last, Some(Kind::Commit | Kind::OtherEnd))
@@ -109,13 +143,15 @@ fn whole_failed(
     at_end: bool,
 ) -> ApplyError {
     // A text that the server understood otherwise than we do has no numbered statements.
-    let statements: Vec<Statement> = split(&migration.sql, Dialect::Postgres).unwrap_or_default();
+    let statements: Vec<Statement> = split(sent(migration), Dialect::Postgres).unwrap_or_default();
     let position = position(error).filter(|_| !at_end);
-    let place = report::place(&migration.sql, &statements, done, position);
-    let at = if at_end {
-        format!("{}, at the end of its transaction", migration.file)
-    } else {
-        report::at(migration, &statements, place.as_ref())
+    let sql = sent(migration);
+    let place = report::place(sql, &statements, done, position);
+    let line = position.map(|position| text::line(sql, text::offset(sql, position)));
+    let at = match (&place, line) {
+        _ if at_end => format!("{}, at the end of its transaction", migration.file),
+        (None, Some(line)) => report::at_line(migration, line),
+        (place, _) => report::at(migration, &statements, place.as_ref()),
     };
     let said = errors::server(error).1;
     let before = place.as_ref().map_or(0, |place: &Place| place.statement);
@@ -137,12 +173,17 @@ fn whole_failed(
         // To try again would be to apply the first part again.
         (Stumble::Locked, None) => ApplyError::Locked(format!("{at}: {said}")),
         (Stumble::Cancelled, None) => ApplyError::Cancelled(format!("{at}: {said}; {state}")),
-        (Stumble::Gone, _) => ApplyError::Cancelled(format!("{at}: the session was ended: {said}")),
+        (Stumble::Gone, None) if !at_end => errors::gone(&format!("cannot apply {at}"), error, &state),
+        (Stumble::Gone, _) => errors::gone(
+            &format!("cannot apply {at}"),
+            error,
+            "the next start sees whether it is applied",
+        ),
         (_, None) => ApplyError::Failed(report::failed(
             &at,
             &said,
             &state,
-            report::remedy(error, migration),
+            report::remedy(error, migration, line),
         )),
         (_, Some(_)) => ApplyError::Failed(report::failed(
             &at,

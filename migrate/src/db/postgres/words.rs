@@ -117,6 +117,16 @@ pub(super) fn may_commit(text: &str) -> bool {
     CODE.iter().any(|word| first.eq_ignore_ascii_case(word))
 }
 
+/// True if it undoes what its transaction has done.
+pub(super) fn rolls_back(text: &str) -> bool {
+    let first = tokens(text, 1);
+    let first = first.first().map_or("", |token| token.text);
+    let rollback = ["ROLLBACK", "ABORT"]
+        .iter()
+        .any(|word| first.eq_ignore_ascii_case(word));
+    rollback && matches!(kind(text), Kind::OtherEnd | Kind::Chain)
+}
+
 /// True if it is one of the statements on indexes that wait for others without holding them up.
 pub(super) fn waits_politely(text: &str) -> bool {
     match kind(text) {

@@ -154,7 +154,12 @@ impl PgWorker {
         if self.is_cancelled() {
             return ApplyError::Cancelled(errors::server(error).1);
         }
-        match errors::asking(error, "cannot record the migration", &self.name) {
+        let doing = "cannot record the migration";
+        if errors::broken(error) {
+            let state = "the next start sees what of it is applied";
+            return errors::gone(&format!("{doing} of {}", self.name), error, state);
+        }
+        match errors::asking(error, doing, &self.name) {
             SessionError::Transient(message) => ApplyError::Cancelled(message),
             SessionError::Final(error) => ApplyError::Failed(error),
         }

@@ -16,6 +16,9 @@ use crate::sql::Statement;
 pub(super) const LOOK: &str = "look on the database whether it took effect; `runmate migrate repair` executes it again, \
     `runmate migrate repair --applied` takes it as applied";
 
+/// What is said of a statement that commits in parts.
+const PART: &str = "it may have committed a part before that";
+
 impl PgWorker {
     /// After a statement that did not succeed: nothing of it is left, which is noted unless the session is gone.
     pub(super) async fn settle_failure(
@@ -48,12 +51,17 @@ impl PgWorker {
             self.roll_back().await;
             self.note_error(steps, error, took, true).await;
         }
-        let stumble = self.stumble(error, took);
-        if matches!(stumble, Stumble::Cancelled | Stumble::Gone) {
-            return self.refused(steps, at, error, took, "");
+        match self.stumble(error, took) {
+            Stumble::Gone => return self.refused(steps, at, error, took, PART),
+            Stumble::Cancelled if self.is_cancelled() => {
+                let place = self.place(steps, at, error);
+                let said = errors::server(error).1;
+                return ApplyError::Cancelled(format!("{place}: {said}; {PART}"));
+            }
+            Stumble::Cancelled | Stumble::Locked | Stumble::Refused => {}
         }
         let message = format!(
-            "cannot apply {}: {}; it may have committed a part before that{}",
+            "cannot apply {}: {}; {PART}{}",
             self.place(steps, at, error),
             errors::server(error).1,
             match done_before(&steps.statements, at) {
@@ -126,15 +134,20 @@ impl PgWorker {
         self.refused(steps, at, &error, took, &more)
     }
 
+    /// In which line of the file an error is.
+    fn line(&self, steps: &Steps<'_>, at: usize, error: &sqlx::Error) -> u32 {
+        let statement = &steps.statements[at];
+        position(error).map_or(statement.line, |position| {
+            let inside = text::offset(&statement.text, position);
+            statement.line - 1 + text::line(&statement.text, inside)
+        })
+    }
+
     /// Where in the file an error is.
     fn place(&self, steps: &Steps<'_>, at: usize, error: &sqlx::Error) -> String {
-        let statement = &steps.statements[at];
         let place = Place {
             statement: at,
-            line: position(error).map_or(statement.line, |position| {
-                let inside = text::offset(&statement.text, position);
-                statement.line - 1 + text::line(&statement.text, inside)
-            }),
+            line: self.line(steps, at, error),
         };
         report::at(steps.migration, &steps.statements, Some(&place))
     }
@@ -153,13 +166,19 @@ impl PgWorker {
         match self.stumble(error, took) {
             Stumble::Locked => ApplyError::Locked(format!("{place}: {said}")),
             Stumble::Cancelled => ApplyError::Cancelled(format!("{place}: {said}")),
-            Stumble::Gone => ApplyError::Cancelled(format!("{place}: the session was ended: {said}")),
+            Stumble::Gone => {
+                let state = match more {
+                    "" => "the next start sees what of it is applied",
+                    more => more,
+                };
+                errors::gone(&format!("cannot apply {place}"), error, state)
+            }
             Stumble::Refused => {
                 let mut state = applied(&steps.statements, at);
                 if !more.is_empty() {
                     state = format!("{state}; {more}");
                 }
-                let remedy = report::remedy(error, steps.migration);
+                let remedy = report::remedy(error, steps.migration, Some(self.line(steps, at, error)));
                 ApplyError::Failed(report::failed(&place, &said, &state, remedy))
             }
         }

@@ -113,9 +113,9 @@ impl PgWorker {
                 "cannot read {}, line {}: {}",
                 migration.file, error.line, error.message
             );
-            ApplyError::Failed(
-                Error::new(ErrorKind::Failed, message).with_remedy(format!("correct {}", migration.file)),
-            )
+            let remedy =
+                report::psql(migration, error.line).unwrap_or_else(|| format!("correct {}", migration.file));
+            ApplyError::Failed(Error::new(ErrorKind::Failed, message).with_remedy(remedy))
         })?;
         let mut steps = Steps {
             migration,

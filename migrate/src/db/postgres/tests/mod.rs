@@ -1,10 +1,14 @@
 //! Against real servers.
 
+mod blocks;
 mod connecting;
+mod encoding;
+mod foreign;
 mod indexes;
 mod ledger;
 mod locking;
 mod pooler;
+mod settings;
 mod sqlx_cli;
 mod stepwise;
 mod whole;
@@ -56,6 +60,19 @@ fn failed(result: Result<(), ApplyError>) -> Error {
         Err(ApplyError::Failed(error)) => error,
         other => panic!("{other:?}"),
     }
+}
+
+/// For a worker whose session was ended: the failure says so, and not that somebody cancelled a statement.
+fn connection_ended(result: Result<(), ApplyError>) -> Error {
+    let error = failed(result);
+    assert_eq!(error.kind(), ErrorKind::Failed, "{error}");
+    assert!(
+        error.to_string().contains("the server ended the connection"),
+        "{error}"
+    );
+    let remedy = error.remedy().unwrap_or_default();
+    assert!(remedy.contains("log"), "{remedy}");
+    error
 }
 
 fn final_error<T: std::fmt::Debug>(result: Result<T, SessionError>) -> Error {

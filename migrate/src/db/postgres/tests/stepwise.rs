@@ -56,10 +56,7 @@ async fn a_file_is_taken_up_exactly_where_it_was_left() {
         sql.insert(broken, &end);
         let first = format!("-- no-transaction\n{}", sql.join("\n"));
         let (result, _) = apply(&mut worker, &migration("1_a.sql", &first), Mode::Run).await;
-        assert!(
-            matches!(result, Err(ApplyError::Cancelled(_))),
-            "{broken}: {result:?}"
-        );
+        connection_ended(result);
         session.close().await;
         // What was done has not changed, what follows may.
         let (mut session, mut worker) = working(&database).await;
@@ -211,7 +208,7 @@ async fn a_procedure_that_commits_runs_outside_and_is_in_doubt_if_it_dies() {
         "-- no-transaction\nCALL p();\nINSERT INTO t VALUES (3);",
     );
     let (result, _) = apply(&mut worker, &file, Mode::Run).await;
-    assert!(matches!(result, Err(ApplyError::Cancelled(_))), "{result:?}");
+    connection_ended(result);
     assert!(progress(&mut session).await[0].in_doubt);
     run_sql(&mut client, "DROP TABLE armed").await;
 
@@ -242,7 +239,7 @@ async fn a_procedure_that_commits_runs_outside_and_is_in_doubt_if_it_dies() {
         "-- no-transaction\nCALL p();\nINSERT INTO t VALUES (4);",
     );
     let (result, _) = apply(&mut worker, &file, Mode::Run).await;
-    assert!(matches!(result, Err(ApplyError::Cancelled(_))), "{result:?}");
+    connection_ended(result);
     let mut worker = session.worker().await.expect("a worker");
     let (result, events) = apply(&mut worker, &file, Mode::Repair { applied: true }).await;
     result.expect("applies");
