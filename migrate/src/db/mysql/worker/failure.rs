@@ -3,6 +3,7 @@
 use super::record::{Mark, Standing};
 use super::steps::Steps;
 use super::*;
+use crate::db::mysql::Doubt;
 use crate::sql::SplitError;
 
 impl MySqlWorker {
@@ -181,6 +182,18 @@ pub(super) fn taken_up(
                 format!("restore the first {done} statements of {file}; change only what comes after them"),
             );
         }
+    }
+    let doubted = statements
+        .get(done)
+        .filter(|_| progress.in_doubt && progress.error.is_none());
+    let doubt = doubted.map(|statement| Doubt::of(&statement.text));
+    if let Some(doubt) = doubt.filter(|doubt| mode != (Mode::Repair { applied: true }) && !doubt.repeatable) {
+        let what = statement(statements, done);
+        let whether = doubt.whether();
+        return dirty(
+            format!("cannot go on with {file}: an earlier run ended in {what}, and {whether}"),
+            doubt.remedy(done + 1),
+        );
     }
     if mode == Mode::Run && (progress.in_doubt || progress.error.is_some()) {
         let what = statement(statements, done);

@@ -42,6 +42,21 @@ impl<'a> Steps<'a> {
         self.doubted == Some(self.done)
     }
 
+    /// Where what begins with a statement ends: after it, or after the file's own transaction, of which nothing
+    /// is done before its end.
+    fn unit_end(&self, first: usize) -> usize {
+        let own = self.nature(first) == Some(Nature::Begin);
+        let end = (first + 1..self.statements.len())
+            .filter(|_| own)
+            .find(|index| !matches!(self.nature(*index), Some(Nature::Data | Nature::Setting)));
+        match end {
+            Some(end) if matches!(self.nature(end), Some(Nature::Commit | Nature::Rollback)) => end + 1,
+            Some(end) => end,
+            None if own => self.statements.len(),
+            None => (first + 1).min(self.statements.len()),
+        }
+    }
+
     /// Nothing is done but settings of the session.
     pub(super) fn is_untouched(&self) -> bool {
         (0..self.done).all(|index| self.nature(index) == Some(Nature::Setting))
@@ -109,9 +124,7 @@ impl MySqlWorker {
         steps.loose = self.has_loose_tables().await?;
         let next = match &standing.progress {
             // Of any other statement it is known that it was not done.
-            Some(progress) if progress.in_doubt || progress.error.is_some() => {
-                (steps.done + 1).min(steps.statements.len())
-            }
+            Some(progress) if progress.in_doubt || progress.error.is_some() => steps.unit_end(steps.done),
             Some(_) => steps.done,
             // Another tool has begun it, and the whole of it is meant.
             None => steps.statements.len(),
