@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::checksum::matches;
-use crate::db::mysql::Doubt;
+use crate::db::mysql::{Doubt, is_of_another};
 use crate::db::{Applied, Mode, Progress};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
@@ -126,6 +126,9 @@ fn no_drift(files: &[Migration], rows: &BTreeMap<i64, &Applied>) -> Result<(), E
 fn may_go_on(file: &Migration, progress: &Progress, kind: Kind) -> Result<(), Error> {
     if kind != Kind::MySql || !progress.in_doubt && progress.error.is_none() {
         return Ok(());
+    }
+    if is_of_another(progress) {
+        return Err(left_by_another(file));
     }
     let name = &file.file;
     let number = progress.done + 1;

@@ -22,10 +22,23 @@ mod session;
 mod tokens;
 mod worker;
 
+use crate::db::Progress;
+
 #[cfg(test)]
 mod tests;
 
 pub(crate) use session::MySqlSession;
+
+/// How the error begins that is noted while nobody knows what another program applied of a file.
+const ANOTHER: &str = "another program began it, and it is not known what that applied";
+
+/// True if another program began a file, and we have added nothing to that.
+pub(crate) fn is_of_another(progress: &Progress) -> bool {
+    progress
+        .error
+        .as_deref()
+        .is_some_and(|error| error.starts_with(ANOTHER))
+}
 
 /// What a statement is whose end was never recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
