@@ -140,3 +140,40 @@ async fn a_lock_that_others_can_have_too_is_refused() {
         1
     );
 }
+
+/// What the server sets for everybody is not what our records and timeouts depend on.
+#[tokio::test]
+async fn the_settings_of_the_server_do_not_decide_for_us() {
+    let server = Server::start(&[
+        "--autocommit=0",
+        "--completion-type=CHAIN",
+        "--max-statement-time=0.5",
+        "--sql-safe-updates=1",
+    ]);
+    let database = server.database().await;
+    let (mut holder, mut worker) = working(&database).await;
+    let file = migration(
+        1,
+        "CREATE TABLE a (b INT); INSERT INTO a VALUES (1); DELETE FROM a; DO SLEEP(0.7)",
+    );
+    apply(&mut worker, &file, Mode::Run).await.0.expect("applied");
+    holder.finish(Ending::Done).await.expect("the ledger");
+    let mut other = database.connect().await;
+    let done = "SELECT COUNT(*) FROM _runmate_releases WHERE state = 'done'";
+    assert_eq!(ask(&mut other, done).await, 1);
+    assert_eq!(
+        ask(&mut other, "SELECT COUNT(*) FROM _sqlx_migrations WHERE success").await,
+        1
+    );
+
+    execute(&mut other, "SET GLOBAL tx_read_only = 1, GLOBAL autocommit = 1").await;
+    let target = Target::parse(&server.url("fresh")).expect("a URL");
+    let target = Target {
+        create: true,
+        ..target
+    };
+    let mut fresh = session(&target, "fresh").await;
+    assert!(fresh.try_lock().await.expect("an answer"));
+    fresh.fence().await.expect("no obstacle");
+    fresh.begin(&key("r1")).await.expect("the ledger");
+}
