@@ -20,6 +20,7 @@ mod names;
 mod nature;
 mod session;
 mod tokens;
+mod values;
 mod worker;
 
 use crate::db::Progress;

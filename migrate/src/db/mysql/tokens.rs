@@ -87,6 +87,11 @@ pub(super) fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
+/// True if a text in quotes has a backslash.
+pub(super) fn has_backslashes(sql: &str) -> bool {
+    tokens(sql).contains(&Token::Text { backslash: true })
+}
+
 fn is_in_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '$'
 }

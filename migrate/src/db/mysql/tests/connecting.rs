@@ -149,6 +149,7 @@ async fn the_settings_of_the_server_do_not_decide_for_us() {
         "--completion-type=CHAIN",
         "--max-statement-time=0.5",
         "--sql-safe-updates=1",
+        "--sql-mode=NO_BACKSLASH_ESCAPES",
     ]);
     let database = server.database().await;
     let (mut holder, mut worker) = working(&database).await;
@@ -157,6 +158,10 @@ async fn the_settings_of_the_server_do_not_decide_for_us() {
         "CREATE TABLE a (b INT); INSERT INTO a VALUES (1); DELETE FROM a; DO SLEEP(0.7)",
     );
     apply(&mut worker, &file, Mode::Run).await.0.expect("applied");
+    // Where a text with a backslash ends is the server's to say.
+    let file = migration(2, "INSERT INTO a VALUES ('\\'); DROP TABLE a; -- ')");
+    let error = failed(apply(&mut worker, &file, Mode::Run).await.0).to_string();
+    assert!(error.contains("NO_BACKSLASH_ESCAPES"), "{error}");
     holder.finish(Ending::Done).await.expect("the ledger");
     let mut other = database.connect().await;
     let done = "SELECT COUNT(*) FROM _runmate_releases WHERE state = 'done'";

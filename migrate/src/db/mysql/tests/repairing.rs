@@ -260,6 +260,45 @@ async fn a_rename_in_doubt_stays_in_doubt() {
     assert_eq!(ask(&mut other, "SELECT COUNT(*) FROM after_it").await, 0);
 }
 
+/// Another session has another LAST_INSERT_ID.
+#[tokio::test]
+async fn a_value_that_was_the_old_sessions_is_not_made_up() {
+    let database = database().await;
+    let (_session, mut worker) = working(&database).await;
+    let sql = "CREATE TABLE a (i INT AUTO_INCREMENT PRIMARY KEY, b INT); INSERT INTO a (b) VALUES (7);
+        SET @id = LAST_INSERT_ID(); CREATE TABLE c (a INT); INSERT INTO nowhere VALUES (1);
+        INSERT INTO c VALUES (@id)";
+    failed(apply(&mut worker, &migration(1, sql), Mode::Run).await.0);
+    let fixed = sql.replace("INSERT INTO nowhere VALUES (1)", "SELECT 1");
+    let error = failed(apply(&mut worker, &migration(1, &fixed), REPAIR).await.0);
+    assert_eq!(error.kind(), ErrorKind::Dirty, "{error}");
+    assert!(
+        error.to_string().contains("statement 6 of 6") && error.to_string().contains("@ID"),
+        "{error}"
+    );
+    let given = migration(1, &fixed.replace("SELECT 1", "SET @id = 1"));
+    apply(&mut worker, &given, REPAIR).await.0.expect("repaired");
+    assert_eq!(ask(&mut database.connect().await, "SELECT a FROM c").await, 1);
+}
+
+/// A transaction of the file's is applied as a whole or not, and what is meant by it is the whole.
+#[tokio::test]
+async fn a_transaction_that_counts_as_applied_does_so_to_its_end() {
+    let database = database().await;
+    let (_session, mut worker) = working(&database).await;
+    let sql = "CREATE TABLE m (b INT) ENGINE = MyISAM; BEGIN; INSERT INTO m VALUES (1); COMMIT; SELECT 1";
+    let file = migration(1, sql);
+    let mut other = database.connect().await;
+    let there = "CREATE TABLE m (b INT) ENGINE = MyISAM; INSERT INTO m VALUES (1)";
+    lost_in(&mut other, &file, 1, there).await;
+    let applied = Mode::Repair { applied: true };
+    apply(&mut worker, &file, applied)
+        .await
+        .0
+        .expect("taken as applied");
+    assert_eq!(ask(&mut other, "SELECT COUNT(*) FROM m").await, 1);
+}
+
 /// As it is after a run that died in a statement: what is in the database, and in doubt in our tables.
 async fn lost_in(other: &mut sqlx::MySqlConnection, file: &Migration, done: usize, there: &str) {
     let statements = crate::sql::split(&file.sql, crate::sql::Dialect::MySql).expect("statements");

@@ -1,9 +1,9 @@
 //! What a failure means: for the records, and for whoever reads about it.
 
 use super::record::{Mark, Standing};
-use super::steps::Steps;
+use super::steps::{Steps, unit_end};
 use super::*;
-use crate::db::mysql::{Doubt, is_of_another};
+use crate::db::mysql::{Doubt, is_of_another, values};
 use crate::sql::SplitError;
 
 impl MySqlWorker {
@@ -154,6 +154,17 @@ pub(super) fn not_sql(migration: &Migration, error: &SplitError) -> Error {
     Error::new(ErrorKind::Failed, message).with_remedy(format!("fix {file} and start again"))
 }
 
+pub(super) fn backslashes(migration: &Migration) -> Error {
+    let file = &migration.file;
+    let message = format!(
+        "cannot apply {file}: it has backslashes in texts, and sql_mode has NO_BACKSLASH_ESCAPES, with which statements \
+         cannot be told apart there; nothing was executed"
+    );
+    Error::new(ErrorKind::Failed, message).with_remedy(
+        "take NO_BACKSLASH_ESCAPES out of the server's sql_mode, or write CHAR(92) for backslashes",
+    )
+}
+
 /// How many statements are done, if the file can be taken up at all.
 pub(super) fn taken_up(
     migration: &Migration,
@@ -193,6 +204,25 @@ pub(super) fn taken_up(
                 format!("restore the first {done} statements of {file}; change only what comes after them"),
             );
         }
+    }
+    let failed = progress.in_doubt || progress.error.is_some();
+    let applied = mode == (Mode::Repair { applied: true }) && failed;
+    let from = match applied {
+        true if is_of_another(progress) => statements.len(),
+        true => unit_end(statements, done),
+        false => done,
+    };
+    if let Some(lost) = values::lost(statements, from) {
+        let (name, what) = (lost.name, statement(statements, lost.at));
+        return dirty(
+            format!(
+                "cannot go on with {file}: {what} uses {name}, whose value was that of the session that began the file"
+            ),
+            format!(
+                "write in {file}, after the first {from} statements, what {name} stood for (look for the value in the \
+                 database), or give it that value anew there; then run `runmate migrate repair`"
+            ),
+        );
     }
     let doubted = statements
         .get(done)

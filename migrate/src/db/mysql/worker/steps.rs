@@ -43,21 +43,6 @@ impl<'a> Steps<'a> {
         self.doubted == Some(self.done)
     }
 
-    /// Where what begins with a statement ends: after it, or after the file's own transaction, of which nothing
-    /// is done before its end.
-    fn unit_end(&self, first: usize) -> usize {
-        let own = self.nature(first) == Some(Nature::Begin);
-        let end = (first + 1..self.statements.len())
-            .filter(|_| own)
-            .find(|index| !matches!(self.nature(*index), Some(Nature::Data | Nature::Setting)));
-        match end {
-            Some(end) if matches!(self.nature(end), Some(Nature::Commit | Nature::Rollback)) => end + 1,
-            Some(end) => end,
-            None if own => self.statements.len(),
-            None => (first + 1).min(self.statements.len()),
-        }
-    }
-
     /// Nothing is done but settings of the session.
     pub(super) fn is_untouched(&self) -> bool {
         self.is_untouched_before(self.done)
@@ -78,6 +63,23 @@ impl<'a> Steps<'a> {
     }
 }
 
+/// Where what begins with a statement ends: after it, or after the file's own transaction, of which nothing is
+/// done before its end.
+pub(super) fn unit_end(statements: &[Statement], first: usize) -> usize {
+    let nature = |index: usize| statements.get(index).map(|own| Nature::of(&own.text));
+    let next = (first + 1).min(statements.len());
+    if nature(first) != Some(Nature::Begin) {
+        return next;
+    }
+    let within = |index: &usize| matches!(nature(*index), Some(Nature::Data | Nature::Setting));
+    let end = (next..statements.len()).find(|index| !within(index));
+    match end {
+        Some(end) if matches!(nature(end), Some(Nature::Commit | Nature::Rollback)) => end + 1,
+        Some(end) => end,
+        None => statements.len(),
+    }
+}
+
 type Report<'r> = &'r mut (dyn FnMut(Event) + Send);
 
 impl MySqlWorker {
@@ -88,6 +90,10 @@ impl MySqlWorker {
         report: Report<'_>,
     ) -> Result<Duration, ApplyError> {
         let start = Instant::now();
+        let readable = self.is_readable(migration).await;
+        if !readable.map_err(|error| self.judge_own(error, migration))? {
+            return Err(ApplyError::Failed(failure::backslashes(migration)));
+        }
         let statements = split(&migration.sql, Dialect::MySql)
             .map_err(|error| ApplyError::Failed(failure::not_sql(migration, &error)))?;
         let standing = self.standing(migration).await;
@@ -135,7 +141,9 @@ impl MySqlWorker {
             // Another program has begun it, and the whole of it is meant.
             _ if steps.foreign => steps.statements.len(),
             // Of any other statement it is known that it was not done.
-            Some(progress) if progress.in_doubt || progress.error.is_some() => steps.unit_end(steps.done),
+            Some(progress) if progress.in_doubt || progress.error.is_some() => {
+                unit_end(steps.statements, steps.done)
+            }
             Some(_) => steps.done,
             None => steps.done,
         };
