@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// A server with options, made while no other is: those that are being made remove each other's files.
+fn own_server(options: &[&str]) -> Server {
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    Server::shared();
+    let _one = ONE.lock();
+    Server::start(options)
+}
+
 #[tokio::test]
 async fn what_will_not_pass_is_told_apart_from_what_may() {
     let database = database().await;
@@ -84,7 +92,7 @@ async fn a_database_is_made_only_if_that_is_wanted() {
 
 #[tokio::test]
 async fn a_server_that_does_not_write_is_refused() {
-    let server = Server::start(&["--read-only"]);
+    let server = own_server(&["--read-only"]);
     let target = Target::parse(&server.url("mysql")).expect("a URL");
     // Root could write here, and would break the replica.
     let error = refused(MySqlSession::connect(&target, &run("one")).await);
@@ -144,7 +152,7 @@ async fn a_lock_that_others_can_have_too_is_refused() {
 /// What the server sets for everybody is not what our records and timeouts depend on.
 #[tokio::test]
 async fn the_settings_of_the_server_do_not_decide_for_us() {
-    let server = Server::start(&[
+    let server = own_server(&[
         "--autocommit=0",
         "--completion-type=CHAIN",
         "--max-statement-time=0.5",
