@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::checksum::matches;
+use crate::db::mysql::{Doubt, is_of_another};
 use crate::db::{Applied, Mode, Progress};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
@@ -126,6 +127,9 @@ fn may_go_on(file: &Migration, progress: &Progress, kind: Kind) -> Result<(), Er
     if kind != Kind::MySql || !progress.in_doubt && progress.error.is_none() {
         return Ok(());
     }
+    if is_of_another(progress) {
+        return Err(left_by_another(file));
+    }
     let name = &file.file;
     let number = progress.done + 1;
     let statement = name_statement(file, progress.done);
@@ -135,13 +139,12 @@ fn may_go_on(file: &Migration, progress: &Progress, kind: Kind) -> Result<(), Er
         done => format!("statements 1 to {done} are applied"),
     };
     let (what, remedy) = if progress.in_doubt {
+        let statements = split(&file.sql, Dialect::MySql).unwrap_or_default();
+        let text = statements.get(progress.done as usize);
+        let doubt = Doubt::of(text.map_or("", |statement| statement.text.as_str()));
         (
-            format!("the run ended in {statement}, and it is not known whether that is applied"),
-            format!(
-                "run: runmate migrate repair (it executes statement {number} again, and goes on if the server says \
-                 that it is applied already); if you have seen that it is applied, run: runmate migrate repair \
-                 --applied"
-            ),
+            format!("the run ended in {statement}, and {}", doubt.whether()),
+            doubt.remedy(number as usize),
         )
     } else {
         let cause = progress.error.as_deref().unwrap_or_default();

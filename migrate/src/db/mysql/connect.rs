@@ -24,6 +24,14 @@ pub(super) const ANSWER: Duration = Duration::from_secs(15);
 /// As long as the server lets a session wait for a lock: a year.
 const FOR_EVER: u64 = 31_536_000;
 
+/// What the server's own settings (`SET GLOBAL`, `init_connect`) may not decide: that what we do stays done,
+/// that we can write, that our statements mean what they say, and that only our timeouts count. To be executed
+/// before anything else; what begins with `/*M!` is for MariaDB alone, and with `/*!507` for MySQL.
+pub(super) const OUR_WAYS: &str = "ROLLBACK; SET SESSION TRANSACTION READ WRITE;
+    SET SESSION autocommit = 1, SESSION completion_type = 0, SESSION sql_auto_is_null = 0,
+        SESSION sql_safe_updates = 0, SESSION sql_big_selects = 1, SESSION sql_select_limit = 18446744073709551615
+        /*M! , SESSION max_statement_time = 0 */ /*!50708 , SESSION max_execution_time = 0 */";
+
 /// A server, a user, and a database that is named.
 #[derive(Clone)]
 pub(super) struct Place {
@@ -84,7 +92,10 @@ impl Place {
         let failed = |error| error::session(&error, &format!("create the database of {}", self.name));
         // There is no way to take the name out of the options again but to begin anew.
         let mut connection = self.attempt(&self.without_database()?).await?.map_err(failed)?;
-        let sql = format!("CREATE DATABASE IF NOT EXISTS {}", names::quoted(&self.database));
+        let sql = format!(
+            "{OUR_WAYS}; CREATE DATABASE IF NOT EXISTS {}",
+            names::quoted(&self.database)
+        );
         execute(&mut connection, sql).await.map_err(failed)?;
         let _ = connection.close().await;
         self.connect().await
@@ -123,7 +134,8 @@ pub(super) async fn greet(
     name: &str,
 ) -> Result<Facts, SessionError> {
     let sql = format!(
-        "SET SESSION wait_timeout = {silence}, SESSION lock_wait_timeout = 5, SESSION innodb_lock_wait_timeout = 5;
+        "{OUR_WAYS};
+        SET SESSION wait_timeout = {silence}, SESSION lock_wait_timeout = 5, SESSION innodb_lock_wait_timeout = 5;
         SELECT CAST(CONNECTION_ID() AS UNSIGNED) AS id, CAST(VERSION() AS CHAR) AS version,
             CAST(DATABASE() AS CHAR) AS base,
             CAST(@@global.read_only AS CHAR) AS read_only, CAST(@@global.innodb_read_only AS CHAR) AS no_writes",

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::connect::{Facts, Place, last_row, number, whole_seconds};
+use super::connect::{Facts, OUR_WAYS, Place, last_row, number, whole_seconds};
 use super::names::{self, quoted, text as literal};
 use super::nature::{Nature, is_atomic, names_engine};
 use super::{error, ledger};
@@ -242,7 +242,8 @@ impl MySqlWorker {
 async fn enter(place: &Place, settings: &str, lock: &str) -> Result<(MySqlConnection, u64), SessionError> {
     let mut connection = place.connect().await?;
     let sql = format!(
-        "SET SESSION {};
+        "{OUR_WAYS};
+        SET SESSION {};
         SELECT CAST(CONNECTION_ID() AS UNSIGNED) AS id, GET_LOCK({}, 5) AS got",
         settings.replace(", ", ", SESSION "),
         literal(lock)

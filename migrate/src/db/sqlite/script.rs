@@ -153,9 +153,12 @@ pub(super) fn split(script: &str) -> Vec<Statement> {
     let mut state = State::Start;
     // From the first token that is no blank to the end of the last one.
     let mut span: Option<(usize, usize)> = None;
+    // How many lines there are before a place, which is counted on from the last one.
+    let (mut counted, mut line) = (0, 1);
     let mut finish = |span: &mut Option<(usize, usize)>| {
         if let Some((start, end)) = span.take() {
-            let line = 1 + script[..start].matches('\n').count();
+            line += script[counted..start].matches('\n').count();
+            counted = start;
             statements.push(Statement {
                 text: script[start..end].to_owned(),
                 line: u32::try_from(line).unwrap_or(u32::MAX),
@@ -175,6 +178,25 @@ pub(super) fn split(script: &str) -> Vec<Statement> {
     }
     finish(&mut span);
     statements
+}
+
+/// How much of a script SQLite gets at once.
+const CHUNK: usize = 16 * 1024;
+
+/// Statements as scripts of a bounded size, unless one statement is longer. SQLite copies all that it gets for
+/// each statement in it, so a long script as a whole takes time by the square of its length.
+pub(super) fn chunks(statements: &[Statement]) -> Vec<String> {
+    let mut chunks: Vec<String> = Vec::new();
+    for statement in statements {
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() + statement.text.len() < CHUNK => chunk.push_str(&statement.text),
+            _ => chunks.push(statement.text.clone()),
+        }
+        if let Some(chunk) = chunks.last_mut() {
+            chunk.push_str(";\n");
+        }
+    }
+    chunks
 }
 
 #[cfg(test)]
@@ -206,6 +228,21 @@ mod tests {
             texts("CREATE TABLE trigger_a(x); END;"),
             ["CREATE TABLE trigger_a(x)", "END"]
         );
+    }
+
+    #[test]
+    fn a_long_script_is_cut_between_statements() {
+        let script = format!("SELECT '{}'; -- end\nSELECT 2", "x;".repeat(CHUNK)).repeat(2) + "; ";
+        let statements = split(&script.replace("SELECT 2S", "SELECT 2; S"));
+        let chunks = chunks(&statements);
+        assert_eq!(statements.len(), 4);
+        assert_eq!(chunks.len(), 4);
+        assert_eq!(split(&chunks.concat()).len(), 4);
+        let short: Vec<Statement> = split(&"INSERT INTO a VALUES (1);\n".repeat(10_000));
+        let chunks = super::chunks(&short);
+        assert!(chunks.iter().all(|chunk| chunk.len() < CHUNK + 2), "too long");
+        assert_eq!(chunks.concat(), "INSERT INTO a VALUES (1);\n".repeat(10_000));
+        assert!(chunks.len() < 20, "{}", chunks.len());
     }
 
     #[test]

@@ -150,16 +150,18 @@ impl SqliteWorker {
         Ok(false)
     }
 
-    /// SQLite itself splits the file; what it has done is counted.
+    /// SQLite itself splits what it gets; what it has done is counted.
     async fn run_file(&mut self, migration: &Migration, done: &mut usize) -> Result<(), sqlx::Error> {
         let (brake, timeout) = (self.brake.clone(), self.statement_timeout);
-        brake.set(timeout);
-        let sql = sqlx::raw_sql(AssertSqlSafe(migration.sql.as_str()));
-        let mut answers = (&mut self.connection).fetch_many(sql);
-        while let Some(answer) = answers.try_next().await? {
-            if answer.is_left() {
-                *done += 1;
-                brake.set(timeout);
+        for chunk in script::chunks(&script::split(&migration.sql)) {
+            brake.set(timeout);
+            let sql = sqlx::raw_sql(AssertSqlSafe(chunk));
+            let mut answers = (&mut self.connection).fetch_many(sql);
+            while let Some(answer) = answers.try_next().await? {
+                if answer.is_left() {
+                    *done += 1;
+                    brake.set(timeout);
+                }
             }
         }
         Ok(())

@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// A server with options, made while no other is: those that are being made remove each other's files.
+fn own_server(options: &[&str]) -> Server {
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    Server::shared();
+    let _one = ONE.lock();
+    Server::start(options)
+}
+
 #[tokio::test]
 async fn what_will_not_pass_is_told_apart_from_what_may() {
     let database = database().await;
@@ -84,7 +92,7 @@ async fn a_database_is_made_only_if_that_is_wanted() {
 
 #[tokio::test]
 async fn a_server_that_does_not_write_is_refused() {
-    let server = Server::start(&["--read-only"]);
+    let server = own_server(&["--read-only"]);
     let target = Target::parse(&server.url("mysql")).expect("a URL");
     // Root could write here, and would break the replica.
     let error = refused(MySqlSession::connect(&target, &run("one")).await);
@@ -139,4 +147,46 @@ async fn a_lock_that_others_can_have_too_is_refused() {
         ask(&mut other, &format!("IS_USED_LOCK({lock}) = CONNECTION_ID()")).await,
         1
     );
+}
+
+/// What the server sets for everybody is not what our records and timeouts depend on.
+#[tokio::test]
+async fn the_settings_of_the_server_do_not_decide_for_us() {
+    let server = own_server(&[
+        "--autocommit=0",
+        "--completion-type=CHAIN",
+        "--max-statement-time=0.5",
+        "--sql-safe-updates=1",
+        "--sql-mode=NO_BACKSLASH_ESCAPES",
+    ]);
+    let database = server.database().await;
+    let (mut holder, mut worker) = working(&database).await;
+    let file = migration(
+        1,
+        "CREATE TABLE a (b INT); INSERT INTO a VALUES (1); DELETE FROM a; DO SLEEP(0.7)",
+    );
+    apply(&mut worker, &file, Mode::Run).await.0.expect("applied");
+    // Where a text with a backslash ends is the server's to say.
+    let file = migration(2, "INSERT INTO a VALUES ('\\'); DROP TABLE a; -- ')");
+    let error = failed(apply(&mut worker, &file, Mode::Run).await.0).to_string();
+    assert!(error.contains("NO_BACKSLASH_ESCAPES"), "{error}");
+    holder.finish(Ending::Done).await.expect("the ledger");
+    let mut other = database.connect().await;
+    let done = "SELECT COUNT(*) FROM _runmate_releases WHERE state = 'done'";
+    assert_eq!(ask(&mut other, done).await, 1);
+    assert_eq!(
+        ask(&mut other, "SELECT COUNT(*) FROM _sqlx_migrations WHERE success").await,
+        1
+    );
+
+    execute(&mut other, "SET GLOBAL tx_read_only = 1, GLOBAL autocommit = 1").await;
+    let target = Target::parse(&server.url("fresh")).expect("a URL");
+    let target = Target {
+        create: true,
+        ..target
+    };
+    let mut fresh = session(&target, "fresh").await;
+    assert!(fresh.try_lock().await.expect("an answer"));
+    fresh.fence().await.expect("no obstacle");
+    fresh.begin(&key("r1")).await.expect("the ledger");
 }

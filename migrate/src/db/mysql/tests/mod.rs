@@ -15,6 +15,7 @@ use crate::url::Target;
 
 mod applying;
 mod connecting;
+mod doubting;
 mod locking;
 mod repairing;
 mod sqlx_cli;

@@ -328,9 +328,39 @@ async fn what_another_program_left_is_for_a_person_to_judge() {
         !look(&mut session).await.applied[0].success,
         "what is not known is not forgotten"
     );
+    // What is not known before a repair that fails is not known after it.
+    let seen = look(&mut session).await;
+    let files = std::slice::from_ref(&file);
+    let plan = crate::dir::plan(
+        files,
+        &seen.applied,
+        &seen.progress,
+        crate::url::Kind::MySql,
+        Mode::Run,
+    );
+    let error = plan.expect_err("dirty").to_string();
+    assert!(error.contains("begun by another program"), "{error}");
+    assert!(!error.contains("nothing of it"), "{error}");
     execute(&mut other, "DROP TABLE a").await;
     apply(&mut worker, &file, REPAIR).await.0.expect("repaired");
     assert!(look(&mut session).await.applied[0].success);
+
+    execute(&mut other, &begun.replace("(1,", "(3,")).await;
+    let file = migration(
+        3,
+        "CREATE TABLE a (b INT); INSERT INTO a VALUES (1); INSERT INTO a VALUES (2)",
+    );
+    failed(apply(&mut worker, &file, REPAIR).await.0);
+    let applied = Mode::Repair { applied: true };
+    apply(&mut worker, &file, applied)
+        .await
+        .0
+        .expect("taken as applied");
+    assert_eq!(
+        ask(&mut other, "SELECT COUNT(*) FROM a").await,
+        0,
+        "all of it is meant"
+    );
 
     execute(&mut other, &begun.replace("(1,", "(2,")).await;
     let file = migration(2, "CREATE TABLE a (b INT); CREATE TABLE c (b INT)");

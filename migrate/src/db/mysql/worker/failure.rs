@@ -1,8 +1,9 @@
 //! What a failure means: for the records, and for whoever reads about it.
 
 use super::record::{Mark, Standing};
-use super::steps::Steps;
+use super::steps::{Steps, unit_end};
 use super::*;
+use crate::db::mysql::{Doubt, is_of_another, values};
 use crate::sql::SplitError;
 
 impl MySqlWorker {
@@ -31,13 +32,17 @@ impl MySqlWorker {
                 let _ = self.forget(steps.migration.version).await;
             }
         } else {
+            let mark = steps.mark(steps.done, unsure);
             let error = match &verdict {
-                ApplyError::Failed(error) => Some(error.to_string()),
-                _ => None,
+                ApplyError::Failed(error) => match mark.error {
+                    Some(another) => Some(format!("{another}: {error}")),
+                    None => Some(error.to_string()),
+                },
+                _ => mark.error.map(str::to_owned),
             };
             let mark = Mark {
                 error: error.as_deref(),
-                ..steps.mark(steps.done, unsure)
+                ..mark
             };
             let _ = self.own_again(self.whole_mark(&mark)).await;
         }
@@ -49,7 +54,9 @@ impl MySqlWorker {
         if self.reins.is_pulled() {
             return ApplyError::Cancelled(said);
         }
-        if self.timed_out || error::is_timeout(error) {
+        // The file itself may have set another limit.
+        let limited = !self.statement_timeout.is_zero();
+        if limited && (self.timed_out || error::is_timeout(error)) {
             let limit = self.statement_timeout.as_secs_f64();
             let said = format!("it took longer than statement_timeout, which is {limit} s");
             return ApplyError::Failed(failed(steps, &said, in_part));
@@ -87,6 +94,19 @@ fn failed(steps: &Steps<'_>, said: &str, in_part: bool) -> Error {
     };
     let head = format!("cannot apply {file}: {what} failed: {said}");
     let applied = first(if steps.is_untouched() { 0 } else { steps.done });
+    if steps.foreign && applied.is_none() {
+        let ours = match in_part || steps.is_doubted() {
+            true => "",
+            false => "this run has applied nothing of the file; ",
+        };
+        let message = format!("{head}; {ours}what another program has applied of it is not known");
+        let remedy = format!(
+            "another program has begun the file: take back what is applied, or fix statement {number}, then run \
+             `runmate migrate repair`; or apply the rest by hand, then run `runmate migrate repair --applied`, which \
+             takes the whole file as applied"
+        );
+        return Error::new(ErrorKind::Failed, message).with_remedy(remedy);
+    }
     if steps.is_doubted() {
         let doubted = statement(steps.statements, steps.done);
         let before = applied.map_or_else(String::new, |applied| format!("{applied} applied, and "));
@@ -110,14 +130,6 @@ fn failed(steps: &Steps<'_>, said: &str, in_part: bool) -> Error {
         return Error::new(ErrorKind::Failed, message).with_remedy(remedy);
     }
     match applied {
-        None if steps.foreign => {
-            let message = format!("{head}; this run has applied nothing of the file");
-            let remedy = format!(
-                "another program has begun the file: take back what it applied, or fix statement {number}; then run \
-                 `runmate migrate repair`"
-            );
-            Error::new(ErrorKind::Failed, message).with_remedy(remedy)
-        }
         None => {
             let message = format!("{head}; nothing of the file is applied");
             let remedy = format!("fix statement {number} in {file} and start again");
@@ -140,6 +152,17 @@ pub(super) fn not_sql(migration: &Migration, error: &SplitError) -> Error {
         error.message
     );
     Error::new(ErrorKind::Failed, message).with_remedy(format!("fix {file} and start again"))
+}
+
+pub(super) fn backslashes(migration: &Migration) -> Error {
+    let file = &migration.file;
+    let message = format!(
+        "cannot apply {file}: it has backslashes in texts, and sql_mode has NO_BACKSLASH_ESCAPES, with which statements \
+         cannot be told apart there; nothing was executed"
+    );
+    Error::new(ErrorKind::Failed, message).with_remedy(
+        "take NO_BACKSLASH_ESCAPES out of the server's sql_mode, or write CHAR(92) for backslashes",
+    )
 }
 
 /// How many statements are done, if the file can be taken up at all.
@@ -181,6 +204,40 @@ pub(super) fn taken_up(
                 format!("restore the first {done} statements of {file}; change only what comes after them"),
             );
         }
+    }
+    let failed = progress.in_doubt || progress.error.is_some();
+    let applied = mode == (Mode::Repair { applied: true }) && failed;
+    let from = match applied {
+        true if is_of_another(progress) => statements.len(),
+        true => unit_end(statements, done),
+        false => done,
+    };
+    if let Some(lost) = values::lost(statements, from) {
+        let (name, what) = (lost.name, statement(statements, lost.at));
+        return dirty(
+            format!(
+                "cannot go on with {file}: {what} uses {name}, whose value was that of the session that began the file"
+            ),
+            format!(
+                "write in {file}, after the first {from} statements, what {name} stood for (look for the value in the \
+                 database), or give it that value anew there; then run `runmate migrate repair`"
+            ),
+        );
+    }
+    let doubted = statements
+        .get(done)
+        .filter(|_| progress.in_doubt && (progress.error.is_none() || is_of_another(progress)));
+    let doubt = doubted.map(|statement| Doubt::of(&statement.text));
+    if let Some(doubt) = doubt.filter(|doubt| mode != (Mode::Repair { applied: true }) && !doubt.repeatable) {
+        let what = statement(statements, done);
+        let whether = doubt.whether();
+        let message = format!("cannot go on with {file}: an earlier run ended in {what}, and {whether}");
+        if is_of_another(progress) {
+            let remedy = "another program has begun the file before that: apply what is missing of all of it by hand, \
+                          then run `runmate migrate repair --applied`, which takes the whole file as applied";
+            return dirty(message, remedy.to_owned());
+        }
+        return dirty(message, doubt.remedy(done + 1));
     }
     if mode == Mode::Run && (progress.in_doubt || progress.error.is_some()) {
         let what = statement(statements, done);

@@ -1,6 +1,7 @@
 //! What is recorded of a migration that runs.
 
 use super::*;
+use crate::db::mysql::tokens;
 
 /// What stands in the tables about a migration.
 pub(super) struct Standing {
@@ -95,6 +96,16 @@ impl MySqlWorker {
             COMMIT"
         );
         self.own_again(sql).await
+    }
+
+    /// False if the server takes a text to end where we do not see it.
+    pub(super) async fn is_readable(&mut self, migration: &Migration) -> Result<bool, sqlx::Error> {
+        if !migration.sql.contains('\\') || !tokens::has_backslashes(&migration.sql) {
+            return Ok(true);
+        }
+        let sql = "SELECT FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@SESSION.sql_mode) = 0 AS answer";
+        let row = sqlx::raw_sql(sql).fetch_one(&mut self.connection).await?;
+        Ok(number(&row, "answer") == Some(1))
     }
 
     /// True if the database has tables where what was done stays done when its transaction is rolled back.

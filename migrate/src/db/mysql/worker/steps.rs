@@ -2,6 +2,7 @@
 
 use super::record::{Mark, Standing};
 use super::*;
+use crate::db::mysql::{ANOTHER, is_of_another};
 
 /// How long statements share one transaction. A commit for each of ten thousand INSERTs would take minutes,
 /// and one for all of them would hold their locks for as long.
@@ -44,7 +45,11 @@ impl<'a> Steps<'a> {
 
     /// Nothing is done but settings of the session.
     pub(super) fn is_untouched(&self) -> bool {
-        (0..self.done).all(|index| self.nature(index) == Some(Nature::Setting))
+        self.is_untouched_before(self.done)
+    }
+
+    fn is_untouched_before(&self, end: usize) -> bool {
+        (0..end).all(|index| self.nature(index) == Some(Nature::Setting))
     }
 
     pub(super) fn mark(&self, done: usize, in_doubt: bool) -> Mark<'a> {
@@ -52,8 +57,26 @@ impl<'a> Steps<'a> {
             migration: self.migration,
             done: &self.statements[..done],
             in_doubt,
-            error: None,
+            // Until something of ours is added to it.
+            error: (self.foreign && self.is_untouched_before(done)).then_some(ANOTHER),
         }
+    }
+}
+
+/// Where what begins with a statement ends: after it, or after the file's own transaction, of which nothing is
+/// done before its end.
+pub(super) fn unit_end(statements: &[Statement], first: usize) -> usize {
+    let nature = |index: usize| statements.get(index).map(|own| Nature::of(&own.text));
+    let next = (first + 1).min(statements.len());
+    if nature(first) != Some(Nature::Begin) {
+        return next;
+    }
+    let within = |index: &usize| matches!(nature(*index), Some(Nature::Data | Nature::Setting));
+    let end = (next..statements.len()).find(|index| !within(index));
+    match end {
+        Some(end) if matches!(nature(end), Some(Nature::Commit | Nature::Rollback)) => end + 1,
+        Some(end) => end,
+        None => statements.len(),
     }
 }
 
@@ -67,6 +90,10 @@ impl MySqlWorker {
         report: Report<'_>,
     ) -> Result<Duration, ApplyError> {
         let start = Instant::now();
+        let readable = self.is_readable(migration).await;
+        if !readable.map_err(|error| self.judge_own(error, migration))? {
+            return Err(ApplyError::Failed(failure::backslashes(migration)));
+        }
         let statements = split(&migration.sql, Dialect::MySql)
             .map_err(|error| ApplyError::Failed(failure::not_sql(migration, &error)))?;
         let standing = self.standing(migration).await;
@@ -82,7 +109,10 @@ impl MySqlWorker {
             done,
             at: done,
             recorded: standing.success.is_some() || standing.progress.is_some(),
-            foreign: standing.success.is_some() && standing.progress.is_none(),
+            foreign: match &standing.progress {
+                Some(progress) => is_of_another(progress),
+                None => standing.success.is_some(),
+            },
             in_doubt,
             locked: false,
             loose: false,
@@ -108,13 +138,14 @@ impl MySqlWorker {
     ) -> Result<(), sqlx::Error> {
         steps.loose = self.has_loose_tables().await?;
         let next = match &standing.progress {
+            // Another program has begun it, and the whole of it is meant.
+            _ if steps.foreign => steps.statements.len(),
             // Of any other statement it is known that it was not done.
             Some(progress) if progress.in_doubt || progress.error.is_some() => {
-                (steps.done + 1).min(steps.statements.len())
+                unit_end(steps.statements, steps.done)
             }
             Some(_) => steps.done,
-            // Another tool has begun it, and the whole of it is meant.
-            None => steps.statements.len(),
+            None => steps.done,
         };
         if mode == (Mode::Repair { applied: true }) && steps.recorded && next > steps.done {
             for index in steps.done..next {

@@ -18,6 +18,7 @@ use crate::testing::{key, migration, run, until};
 use crate::url::Target;
 
 mod applying;
+mod large;
 mod locking;
 mod sqlx_cli;
 
