@@ -11,6 +11,7 @@ mod sqlite;
 mod words;
 
 pub(crate) use any::AnySession;
+pub(crate) use mysql::{Doubt, is_of_another};
 
 use std::future::Future;
 use std::os::fd::RawFd;

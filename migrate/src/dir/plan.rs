@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::checksum::matches;
-use crate::db::mysql::{Doubt, is_of_another};
 use crate::db::{Applied, Mode, Progress};
+use crate::db::{Doubt, is_of_another};
 use crate::dir::Migration;
 use crate::error::{Error, ErrorKind};
 use crate::sql::{Dialect, split};

@@ -19,6 +19,7 @@ set -eu
 dir=$1; shift
 # A server that starts removes what it takes for its own old files, from the directory of all of them.
 mkdir "$dir/tmp"
+export TMPDIR="$dir/tmp"
 user=$(id -un)
 mariadb-install-db --no-defaults --auth-root-authentication-method=normal --skip-test-db \
     --datadir="$dir/data" --user="$user" >"$dir/install.log" 2>&1

@@ -21,6 +21,7 @@ impl MariaDb {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let data = format!("--datadir={}", dir.path().join("data").display());
         let output = Command::new(find_program("mariadb-install-db"))
+            .env("TMPDIR", dir.path())
             .args([
                 "--no-defaults",
                 "--auth-root-authentication-method=normal",
