@@ -252,3 +252,22 @@ fn a_stop_cancels_the_statement_on_the_server() {
     assert_eq!(ended.code, Some(143), "{}", ended.said);
     assert_eq!(server.ask("stop", busy), "0");
 }
+
+#[test]
+fn one_whose_database_goes_down_says_that_it_lost_the_lock() {
+    let (lab, server) = (Lab::new(), MariaDb::start());
+    let url = server.database("down");
+    lab.write(
+        "migrations/1_slow.sql",
+        "CREATE TABLE b AS SELECT SLEEP(30) AS slept;\n",
+    );
+    let run = lab.start(&url, &[]);
+    let busy = "SELECT count(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%SLEEP(30)%' \
+                AND ID <> CONNECTION_ID()";
+    wait_until("the statement", || {
+        (server.ask("down", busy) == "1").then_some(())
+    });
+    drop(server);
+    let ended = run.end();
+    assert_eq!(ended.code, Some(76), "{}", ended.said);
+}

@@ -293,3 +293,16 @@ fn a_dead_one_is_not_shown_as_running() {
         (!status.said.contains("running") && status.said.contains("\nlost ")).then_some(())
     });
 }
+
+#[test]
+fn one_whose_database_goes_down_says_that_it_lost_the_lock() {
+    let (lab, server) = (Lab::new(), Server::start());
+    let url = server.database("down");
+    psql(&url, "CREATE TABLE go_on (id int)");
+    lab.write("migrations/1_sleeper.sql", SLEEPER);
+    let run = lab.start(&url, &[]);
+    wait_until("the statement", || (sleeping(&url) == "1").then_some(()));
+    drop(server);
+    let ended = run.end();
+    assert_eq!(ended.code, Some(76), "{}", ended.said);
+}
