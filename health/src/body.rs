@@ -1,4 +1,4 @@
-//! The bodies, built when a snapshot is published.
+//! The bodies, built when a snapshot is published or a check has looked.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -8,14 +8,20 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::snapshot::{Component, Phase, Snapshot, Status};
+use crate::board::{Board, Verdicts, troubles};
+use crate::check::{Change, CheckState, ComponentType, Latency, Level, Moment, Track};
+use crate::metrics;
+use crate::snapshot::{Component, Phase, Status};
 use crate::time::rfc3339;
 
-/// Everything that can be answered until the next snapshot.
+/// Everything that can be answered until something changes.
 pub(crate) struct Bodies {
     pub(crate) healthz: Answer,
     pub(crate) readyz: Answer,
     pub(crate) health: Answer,
+    /// In the text format of Prometheus 0.0.4.
+    pub(crate) prometheus: Answer,
+    pub(crate) open_metrics: Answer,
 }
 
 /// One endpoint: its code, and its body without and with access to the details.
@@ -26,18 +32,28 @@ pub(crate) struct Answer {
 }
 
 impl Bodies {
-    pub(crate) fn build(
-        snapshot: &Snapshot,
-        version: Option<&str>,
-        release: Option<&str>,
-        now: SystemTime,
-    ) -> Bodies {
+    pub(crate) fn build(board: &mut Board, now: Moment) -> Bodies {
+        let since_published = board.age(now);
+        let verdicts = board.verdicts();
+        let phase = board.phase();
+        let metrics = |format| Answer {
+            code: StatusCode::OK,
+            plain: metrics::plain(&verdicts, format).into(),
+            detailed: metrics::detailed(board, &verdicts, since_published, format).into(),
+        };
         Bodies {
-            healthz: verdict(snapshot.phase, snapshot.unhealthy()),
-            readyz: verdict(snapshot.phase, snapshot.unready()),
-            health: report(snapshot, version, release, now),
+            healthz: verdict(phase, verdicts.unhealthy.as_deref()),
+            readyz: verdict(phase, verdicts.unready.as_deref()),
+            health: report(board, &verdicts, since_published, now.wall),
+            prometheus: metrics(metrics::Format::Prometheus),
+            open_metrics: metrics(metrics::Format::OpenMetrics),
         }
     }
+}
+
+/// What `/healthz` and `/readyz` say once a drain has begun, until the next bodies are built.
+pub(crate) fn draining() -> Answer {
+    verdict(Phase::Draining, Some("the container is draining"))
 }
 
 /// `/healthz` and `/readyz`: yes or no.
@@ -64,18 +80,54 @@ struct Report<'a> {
     checks: BTreeMap<String, Vec<Measurement<'a>>>,
 }
 
-/// One element of `checks`: section 4 of the draft.
+/// One element of `checks`: section 4 of the draft, and for checks what it has no words for.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Measurement<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     component_id: Option<String>,
-    component_type: &'static str,
+    component_type: ComponentType,
     observed_value: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
-    observed_unit: Option<&'static str>,
+    observed_unit: Option<&'a str>,
     status: Status,
-    time: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    check: Option<CheckDetails<'a>>,
+}
+
+/// What is told of a check beyond the draft.
+#[derive(Serialize)]
+struct CheckDetails<'a> {
+    level: Level,
+    state: CheckState,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stale: bool,
+    /// Milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<Percentiles>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    transitions: Vec<Transition<'a>>,
+}
+
+#[derive(Serialize)]
+struct Percentiles {
+    unit: &'static str,
+    looks: usize,
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    max: f64,
+}
+
+#[derive(Serialize)]
+struct Transition<'a> {
+    time: String,
+    from: CheckState,
+    to: CheckState,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<&'a str>,
 }
@@ -100,16 +152,21 @@ fn verdict(phase: Phase, failure: Option<&str>) -> Answer {
     }
 }
 
-fn report(snapshot: &Snapshot, version: Option<&str>, release: Option<&str>, now: SystemTime) -> Answer {
+fn report(board: &Board, verdicts: &Verdicts, since_published: Duration, now: SystemTime) -> Answer {
     let time = rfc3339(now);
-    let status = snapshot.status();
+    let status = verdicts.status;
     let mut checks: BTreeMap<String, Vec<Measurement<'_>>> = BTreeMap::new();
     checks.insert(
         "uptime".into(),
-        vec![Measurement::uptime("system", None, snapshot.since_start, &time)],
+        vec![Measurement::uptime(
+            ComponentType::System,
+            None,
+            board.snapshot.since_start + since_published,
+            &time,
+        )],
     );
-    for component in &snapshot.components {
-        let name = component.name.replace(':', "_");
+    for component in &board.snapshot.components {
+        let name = without_colons(&component.name);
         let mut add = |measured: &str, measurement| {
             checks
                 .entry(format!("{name}:{measured}"))
@@ -119,19 +176,27 @@ fn report(snapshot: &Snapshot, version: Option<&str>, release: Option<&str>, now
         add("state", Measurement::state(component, &time));
         add("restarts", Measurement::restarts(component, &time));
         if let Some(uptime) = component.uptime {
+            let uptime = uptime + since_published;
             add(
                 "uptime",
-                Measurement::uptime("component", component.pid, uptime, &time),
+                Measurement::uptime(ComponentType::Component, component.pid, uptime, &time),
             );
         }
     }
-    let output = snapshot.unhealthy().or(snapshot.unready());
+    for track in &board.tracks {
+        let (what, measurement) = Measurement::check(track);
+        let name = without_colons(&track.name);
+        checks
+            .entry(format!("{name}:{what}"))
+            .or_default()
+            .push(measurement);
+    }
     let detailed = Report {
         status,
-        version,
-        release_id: release,
-        phase: snapshot.phase,
-        output,
+        version: board.version.as_deref(),
+        release_id: board.release.as_deref(),
+        phase: board.phase(),
+        output: verdicts.reason.as_deref(),
         checks,
     };
     Answer {
@@ -145,24 +210,36 @@ fn report(snapshot: &Snapshot, version: Option<&str>, release: Option<&str>, now
     }
 }
 
+/// The draft keeps the colon as its separator.
+fn without_colons(name: &str) -> String {
+    name.replace(':', "_")
+}
+
 impl<'a> Measurement<'a> {
-    fn state(component: &'a Component, time: &'a str) -> Measurement<'a> {
+    /// Where a process stands.
+    fn state(component: &Component, time: &str) -> Measurement<'a> {
         Measurement {
             status: component.status,
             // The draft: "This field SHOULD be omitted for 'pass' state."
             output: component
                 .output
-                .as_deref()
+                .clone()
                 .filter(|_| component.status != Status::Pass),
-            ..Measurement::passing("component", component.pid, json!(component.state), time)
+            ..Measurement::passing(
+                ComponentType::Component,
+                component.pid,
+                json!(component.state),
+                time,
+            )
         }
     }
 
-    fn restarts(component: &Component, time: &'a str) -> Measurement<'a> {
-        Measurement::passing("component", component.pid, json!(component.restarts), time)
+    fn restarts(component: &Component, time: &str) -> Measurement<'a> {
+        let restarts = json!(component.restarts);
+        Measurement::passing(ComponentType::Component, component.pid, restarts, time)
     }
 
-    fn uptime(kind: &'static str, pid: Option<i32>, uptime: Duration, time: &'a str) -> Measurement<'a> {
+    fn uptime(kind: ComponentType, pid: Option<i32>, uptime: Duration, time: &str) -> Measurement<'a> {
         // Milliseconds are enough, and keep the float short.
         let seconds = uptime.as_millis() as f64 / 1000.0;
         Measurement {
@@ -171,18 +248,86 @@ impl<'a> Measurement<'a> {
         }
     }
 
-    /// `kind` is one of the draft's own component types: `component`, `datastore` or `system`.
-    fn passing(kind: &'static str, pid: Option<i32>, value: Value, time: &'a str) -> Measurement<'a> {
+    fn passing(kind: ComponentType, pid: Option<i32>, value: Value, time: &str) -> Measurement<'a> {
         Measurement {
             component_id: pid.map(|pid| pid.to_string()),
             component_type: kind,
             observed_value: value,
             observed_unit: None,
             status: Status::Pass,
-            time,
+            time: Some(time.to_owned()),
             output: None,
+            check: None,
         }
     }
+
+    /// A check, and what it measures.
+    fn check(track: &'a Track) -> (&'a str, Measurement<'a>) {
+        let last = track.last.as_ref();
+        let measured = last.and_then(|last| last.measured.as_ref());
+        let (what, value, unit) = match (measured, last) {
+            (Some(measured), _) => (
+                measured.what.as_ref(),
+                json!(measured.value),
+                Some(measured.unit.as_ref()),
+            ),
+            (None, Some(last)) => ("responseTime", json!(millis(last.took)), Some("ms")),
+            (None, None) => ("responseTime", Value::Null, None),
+        };
+        let output = track.trouble();
+        let status = match track.state {
+            CheckState::Failing => Status::Fail,
+            _ if troubles(track) || output.is_some() => Status::Warn,
+            _ => Status::Pass,
+        };
+        let details = CheckDetails {
+            level: track.settings.level,
+            state: track.state,
+            stale: track.stale,
+            latency: track.latency().map(Percentiles::from),
+            transitions: track.changes.iter().map(Transition::from).collect(),
+        };
+        let measurement = Measurement {
+            component_id: None,
+            component_type: track.component_type,
+            observed_value: value,
+            observed_unit: unit,
+            status,
+            time: last.map(|last| rfc3339(last.at.wall)),
+            output,
+            check: Some(details),
+        };
+        (what, measurement)
+    }
+}
+
+impl From<Latency> for Percentiles {
+    fn from(latency: Latency) -> Percentiles {
+        Percentiles {
+            unit: "ms",
+            looks: latency.looks,
+            p50: millis(latency.p50),
+            p90: millis(latency.p90),
+            p99: millis(latency.p99),
+            max: millis(latency.max),
+        }
+    }
+}
+
+impl<'a> From<&'a Change> for Transition<'a> {
+    fn from(change: &'a Change) -> Transition<'a> {
+        Transition {
+            time: rfc3339(change.at),
+            from: change.from,
+            to: change.to,
+            output: change.why.as_deref(),
+        }
+    }
+}
+
+/// Microseconds are enough, and keep the float short.
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
 }
 
 fn encode(body: &impl Serialize) -> Bytes {

@@ -15,6 +15,10 @@ use crate::body::{Answer, Bodies};
 
 const JSON: &str = "application/json";
 const HEALTH_JSON: &str = "application/health+json";
+/// The text format of Prometheus, which every scraper reads.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The media type of OpenMetrics 1.0 (its section "Overall structure").
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// `get` answers HEAD too, with the same code and length. There is no fallback: an app that merges
 /// these routes has its own, and two cannot be merged.
@@ -24,6 +28,7 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/health", get(health))
+        .route("/metrics", get(metrics))
         .with_state(shared)
         .layer(map_response(no_store))
 }
@@ -33,15 +38,36 @@ async fn livez() -> Response {
 }
 
 async fn healthz(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    answer(&shared, &headers, JSON, |bodies| &bodies.healthz)
+    yes_or_no(&shared, &headers, |bodies| &bodies.healthz)
 }
 
 async fn readyz(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    answer(&shared, &headers, JSON, |bodies| &bodies.readyz)
+    yes_or_no(&shared, &headers, |bodies| &bodies.readyz)
 }
 
 async fn health(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     answer(&shared, &headers, HEALTH_JSON, |bodies| &bodies.health)
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let open = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("application/openmetrics-text"));
+    if open {
+        answer(&shared, &headers, OPEN_METRICS, |bodies| &bodies.open_metrics)
+    } else {
+        answer(&shared, &headers, PROMETHEUS, |bodies| &bodies.prometheus)
+    }
+}
+
+/// `/healthz` and `/readyz`: a drain that has begun is told even before there are bodies that say so.
+fn yes_or_no(shared: &Shared, headers: &HeaderMap, which: fn(&Bodies) -> &Answer) -> Response {
+    if shared.is_draining() {
+        return choose(&shared.while_draining, shared.allows(headers), JSON);
+    }
+    answer(shared, headers, JSON, which)
 }
 
 fn answer(
@@ -50,13 +76,11 @@ fn answer(
     content_type: &'static str,
     which: fn(&Bodies) -> &Answer,
 ) -> Response {
-    let bodies = shared.bodies();
-    let answer = which(&bodies);
-    let body = if shared.allows(headers) {
-        &answer.detailed
-    } else {
-        &answer.plain
-    };
+    choose(which(&shared.bodies()), shared.allows(headers), content_type)
+}
+
+fn choose(answer: &Answer, detailed: bool, content_type: &'static str) -> Response {
+    let body = if detailed { &answer.detailed } else { &answer.plain };
     respond(answer.code, content_type, body.clone())
 }
 

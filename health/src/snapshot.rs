@@ -19,7 +19,7 @@ pub struct Snapshot {
     pub degraded: bool,
     /// The parts of the container, shown in `/health`. One that does not pass is a warning there.
     pub components: Vec<Component>,
-    /// How long ago the container started.
+    /// How long ago the container started. It goes on from there until the next snapshot.
     pub since_start: Duration,
 }
 
@@ -38,40 +38,6 @@ impl Snapshot {
             degraded: false,
             components: Vec::new(),
             since_start: Duration::ZERO,
-        }
-    }
-
-    /// Why `/healthz` fails, if it does.
-    pub(crate) fn unhealthy(&self) -> Option<&str> {
-        self.ending().or(self.healthy.as_ref().err().map(String::as_str))
-    }
-
-    /// Why `/readyz` fails, if it does.
-    pub(crate) fn unready(&self) -> Option<&str> {
-        self.ending().or(self.ready.as_ref().err().map(String::as_str))
-    }
-
-    /// The status of `/health`.
-    pub(crate) fn status(&self) -> Status {
-        let troubled = self
-            .components
-            .iter()
-            .any(|component| component.status != Status::Pass);
-        let failed = self.healthy.is_err() && !self.degraded;
-        if self.ending().is_some() || failed {
-            Status::Fail
-        } else if self.degraded || troubled || self.unready().is_some() {
-            Status::Warn
-        } else {
-            Status::Pass
-        }
-    }
-
-    fn ending(&self) -> Option<&'static str> {
-        match self.phase {
-            Phase::Draining => Some("the container is draining"),
-            Phase::Exiting => Some("the container is exiting"),
-            Phase::Booting | Phase::Migrating | Phase::Starting | Phase::Up => None,
         }
     }
 }

@@ -41,8 +41,9 @@ pub use error::{ConfigError, ConfigErrors};
 pub use explain::{explain, explain_json};
 pub(crate) use migrate::check_url as check_database_url;
 pub use plan::{
-    Command, EnvInherit, Health, HttpTarget, LogFormat, Logs, Migrate, MigrateWork, Otherwise, Plan,
-    Platform, Probe, Process, Ready, Run, Secret, Secrets, Sees, Source, Stdin, User,
+    CertificateOf, CheckKind, Command, EnvInherit, Health, HealthCheck, HttpTarget, LogFormat, Logs, Migrate,
+    MigrateWork, Otherwise, Plan, Platform, Probe, Process, Ready, Run, Secret, Secrets, Sees, Share, Source,
+    Stdin, User,
 };
 pub(crate) use sections::bearer_token as check_bearer_token;
 pub use text::{AbsentSecret, Text};

@@ -99,6 +99,7 @@ pub(super) fn health(value: Option<&Value>, env: &BTreeMap<String, String>) -> H
         explicit: false,
         token: None,
         public_details: false,
+        checks: Vec::new(),
     };
     let listen = get("listen");
     if let Some(text) = listen

@@ -1,0 +1,230 @@
+//! Health checks: what one is, how it is scheduled, and what is made of its results.
+//!
+//! A [`Check`] looks at one thing once. Everything else is done around it: the `schedule` runs it in the
+//! background, one look at a time and with a hard timeout; the `track` counts passes and failures against the
+//! thresholds, keeps latencies and the last changes, and never touches a clock. Requests only read what is
+//! left of that in pre-built bodies.
+
+mod latency;
+mod offload;
+mod schedule;
+mod track;
+
+pub use latency::Latency;
+pub(crate) use offload::Offload;
+pub(crate) use schedule::look_forever;
+pub use track::{Change, CheckState};
+pub(crate) use track::{Moment, Track};
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What a look came to: what was observed, or why it did not pass.
+pub type Looked = Result<Observation, Failure>;
+
+/// A look under way. Dropping it gives it up; that is what happens at the timeout.
+pub type Look<'a> = Pin<Box<dyn Future<Output = Looked> + Send + 'a>>;
+
+/// Something that can be looked at: a database, a disk, another service.
+///
+/// Built-in ones are in [`checks`](crate::checks); [`from_fn`] makes one of a function.
+pub trait Check: Send + Sync + 'static {
+    /// Looks once.
+    ///
+    /// There is never a second look while one is under way, and a look that takes longer than
+    /// [`Settings::timeout`] is dropped, so it needs no timeout of its own. It must not block the thread. What
+    /// it says must hold no secret: it goes into bodies and logs.
+    fn look(&self) -> Look<'_>;
+
+    /// What kind of thing it looks at, as the draft calls it.
+    fn component_type(&self) -> ComponentType {
+        ComponentType::Component
+    }
+}
+
+/// A check that calls a function, for what an app wants to know about itself.
+///
+/// ```
+/// use runmate_health::{Failure, Observation, from_fn};
+///
+/// let queue = from_fn(|| async {
+///     match std::fs::metadata("/tmp") {
+///         Ok(_) => Ok(Observation::default()),
+///         Err(error) => Err(Failure::new(format!("cannot see the spool: {error}"))),
+///     }
+/// });
+/// ```
+pub fn from_fn<F, R>(function: F) -> impl Check
+where
+    F: Fn() -> R + Send + Sync + 'static,
+    R: Future<Output = Looked> + Send + 'static,
+{
+    struct FromFn<F>(F);
+
+    impl<F, R> Check for FromFn<F>
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Looked> + Send + 'static,
+    {
+        fn look(&self) -> Look<'_> {
+            Box::pin((self.0)())
+        }
+    }
+
+    FromFn(function)
+}
+
+/// The component types of the draft, section 4.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ComponentType {
+    /// A part of the service, or another service.
+    Component,
+    /// A database or cache.
+    Datastore,
+    /// The machine or container: disk, memory, descriptors.
+    System,
+}
+
+/// What a look saw, beyond the fact that all is well.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observation {
+    /// What was measured. Without it `/health` shows how long the look took.
+    pub measured: Option<Measured>,
+}
+
+/// A measured value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// What it is, in a word: `utilization`, `free`. It becomes the second half of the key in `checks`.
+    pub what: Cow<'static, str>,
+    /// The value.
+    pub value: f64,
+    /// Its unit, such as `bytes` or `percent`.
+    pub unit: Cow<'static, str>,
+}
+
+/// Why a look did not pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// Whether the thing is known to fail, or could not be looked at.
+    pub kind: FailureKind,
+    /// One clause in lower case that says what is wrong, without any secret.
+    pub why: String,
+    /// What was measured all the same.
+    pub measured: Option<Measured>,
+}
+
+/// What a look that did not pass tells about the thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// It fails. Counts towards [`Settings::fail_after`].
+    Failed,
+    /// Nothing is known: whoever looks is out of order, not what is looked at. The check keeps its state and
+    /// becomes stale when this goes on.
+    Unknown,
+}
+
+impl Failure {
+    /// It was looked at, and it fails.
+    pub fn new(why: impl Into<String>) -> Failure {
+        Failure {
+            kind: FailureKind::Failed,
+            why: why.into(),
+            measured: None,
+        }
+    }
+
+    /// It could not be looked at.
+    pub fn unknown(why: impl Into<String>) -> Failure {
+        Failure {
+            kind: FailureKind::Unknown,
+            ..Failure::new(why)
+        }
+    }
+
+    /// Adds what was measured.
+    pub fn with(self, measured: Measured) -> Failure {
+        Failure {
+            measured: Some(measured),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// How much a failing check matters.
+///
+/// | level | `/health` | `/readyz` | `/healthz` |
+/// |---|---|---|---|
+/// | info | pass | – | – |
+/// | degraded | warn | – | – |
+/// | required | warn | 503 | 503 until its first pass |
+/// | critical | fail, 503 | 503 | 503 |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// It is shown, and nothing follows from it.
+    Info,
+    /// The service works with less: a warning. What a fleet shares should stay here, because a platform that
+    /// rolls every container does not mend a database.
+    #[default]
+    Degraded,
+    /// Without it the container should get no traffic. At first it also holds `/healthz`, so that a bad deploy
+    /// stops; once it has passed it never does again.
+    Required,
+    /// Without it the platform should replace the container.
+    Critical,
+}
+
+impl Level {
+    /// Its name in bodies and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Info => "info",
+            Level::Degraded => "degraded",
+            Level::Required => "required",
+            Level::Critical => "critical",
+        }
+    }
+}
+
+/// When a check is run and what its results mean.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// How much it matters. Default: degraded.
+    pub level: Level,
+    /// From the start of one look to the start of the next. Default: 10 s.
+    pub interval: Duration,
+    /// How long a look may take; it has failed then. Default: 2 s.
+    pub timeout: Duration,
+    /// How many failures in a row make it failing; 0 counts as 1. Default: 3.
+    pub fail_after: u32,
+    /// How many passes in a row make it passing again; 0 counts as 1. Its very first pass is always enough.
+    /// Default: 1.
+    pub pass_after: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            level: Level::default(),
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(2),
+            fail_after: 3,
+            pass_after: 1,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! When a check looks: at once, then on a grid whose phase is random, one look at a time.
+
+use std::collections::hash_map::RandomState;
+use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{Check, Failure, Looked};
+
+/// Runs a check until the future is dropped. `record` takes each result and gives the pace: the time between
+/// the starts of two looks.
+///
+/// The jitter lies in the phase of the grid, not in its steps: containers that started together spread out, and
+/// each calls its dependency exactly once an interval.
+pub(crate) async fn look_forever(
+    check: Arc<dyn Check>,
+    limit: Duration,
+    mut record: impl FnMut(Duration, Looked) -> Duration,
+) {
+    let mut next = Instant::now();
+    let mut last_pace = None;
+    loop {
+        let began = Instant::now();
+        let looked = look_once(&*check, limit).await;
+        let pace = record(began.elapsed(), looked);
+        next = if last_pace == Some(pace) {
+            let now = Instant::now();
+            let mut due = next + pace;
+            // What was missed is not made up for: a container that was frozen would otherwise call as often as
+            // it can.
+            while due <= now {
+                due += pace;
+            }
+            due
+        } else {
+            began + random_part(pace)
+        };
+        last_pace = Some(pace);
+        sleep_until(next).await;
+    }
+}
+
+/// One look; a timeout and a panic are results like any other.
+async fn look_once(check: &dyn Check, limit: Duration) -> Looked {
+    match timeout(limit, caught(check)).await {
+        Ok(looked) => looked,
+        Err(_) => Err(Failure::new(format!("no answer within {limit:?}"))),
+    }
+}
+
+/// A check of the app's own may panic; its task must go on.
+async fn caught(check: &dyn Check) -> Looked {
+    let panicked = || Err(Failure::unknown("the check panicked"));
+    let Ok(look) = catch_unwind(AssertUnwindSafe(|| check.look())) else {
+        return panicked();
+    };
+    let mut look = pin!(look);
+    poll_fn(
+        |context| match catch_unwind(AssertUnwindSafe(|| look.as_mut().poll(context))) {
+            Ok(poll) => poll,
+            Err(_) => Poll::Ready(panicked()),
+        },
+    )
+    .await
+}
+
+/// Between half of it and all of it.
+fn random_part(pace: Duration) -> Duration {
+    // The standard library seeds it from the system's randomness; that is all that jitter needs.
+    let random = RandomState::new().build_hasher().finish();
+    let thousandths = 500 + u32::try_from(random % 501).unwrap_or(0);
+    pace * thousandths / 1000
+}
