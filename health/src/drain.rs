@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::Shared;
+use crate::shared::Shared;
 
 /// Begins a drain, and lets others wait for it.
 ///
@@ -40,7 +40,7 @@ impl Drain {
     pub fn begin(&self) {
         self.shared.draining.store(true, Ordering::Release);
         self.shared.begun.notify_waiters();
-        self.shared.change(|board| board.draining = true);
+        self.shared.change(|board, _| board.draining = true);
     }
 
     /// Whether it has begun.

@@ -10,8 +10,8 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::Shared;
 use crate::body::{Answer, Bodies};
+use crate::shared::Shared;
 
 const JSON: &str = "application/json";
 const HEALTH_JSON: &str = "application/health+json";

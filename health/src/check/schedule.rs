@@ -13,22 +13,24 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Check, Failure, Looked};
 
-/// Runs a check until the future is dropped. `record` takes each result and gives the pace: the time between
-/// the starts of two looks.
+/// Runs a check until `record`, which takes each result, gives no pace any more: the time between the starts of
+/// two looks.
 ///
 /// The jitter lies in the phase of the grid, not in its steps: containers that started together spread out, and
 /// each calls its dependency exactly once an interval.
 pub(crate) async fn look_forever(
     check: Arc<dyn Check>,
     limit: Duration,
-    mut record: impl FnMut(Duration, Looked) -> Duration,
+    mut record: impl FnMut(Duration, Looked) -> Option<Duration>,
 ) {
     let mut next = Instant::now();
     let mut last_pace = None;
     loop {
         let began = Instant::now();
         let looked = look_once(&*check, limit).await;
-        let pace = record(began.elapsed(), looked);
+        let Some(pace) = record(began.elapsed(), looked) else {
+            return;
+        };
         next = if last_pace == Some(pace) {
             let now = Instant::now();
             let mut due = next + pace;

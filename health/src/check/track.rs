@@ -89,6 +89,8 @@ pub(crate) struct Track {
     pub blind: Option<String>,
     /// What is known is too old.
     pub stale: bool,
+    /// What observers were told of that. It may become old between two looks, when nobody is told.
+    told_stale: bool,
     /// The last changes, the oldest first.
     pub changes: VecDeque<Change>,
     latencies: Latencies,
@@ -114,6 +116,7 @@ impl Track {
             last: None,
             blind: None,
             stale: false,
+            told_stale: false,
             changes: VecDeque::new(),
             latencies: Latencies::default(),
             passes: 0,
@@ -207,6 +210,11 @@ impl Track {
     /// Looks whether what is known is too old by now.
     pub fn age(&mut self, now: Moment) {
         self.stale |= self.is_old(now);
+    }
+
+    /// Whether observers are to be told that it has become stale, or is no more.
+    pub fn tell_stale(&mut self) -> bool {
+        std::mem::replace(&mut self.told_stale, self.stale) != self.stale
     }
 
     /// How long to wait between the starts of two looks.
