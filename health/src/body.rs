@@ -16,6 +16,8 @@ use crate::time::rfc3339;
 
 /// Everything that can be answered until something changes.
 pub(crate) struct Bodies {
+    /// Whether they were built for a drain.
+    pub(crate) draining: bool,
     pub(crate) healthz: Answer,
     pub(crate) readyz: Answer,
     pub(crate) health: Answer,
@@ -42,6 +44,7 @@ impl Bodies {
             detailed: metrics::detailed(board, &verdicts, since_published, format).into(),
         };
         Bodies {
+            draining: board.draining,
             healthz: verdict(phase, verdicts.unhealthy.as_deref()),
             readyz: verdict(phase, verdicts.unready.as_deref()),
             health: report(board, &verdicts, since_published, now.wall),

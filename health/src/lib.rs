@@ -62,7 +62,7 @@ mod time;
 pub use access::Access;
 pub use check::{
     Change, Check, CheckState, ComponentType, Failure, FailureKind, Latency, Level, Look, Looked, Measured,
-    Observation, Settings, from_fn,
+    Observation, Settings, from_fn, look_once,
 };
 pub use drain::Drain;
 pub use observer::Outcome;
@@ -72,7 +72,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use check::{Track, look_forever};
-use shared::{Shared, record};
+use shared::{Shared, grow_old, record};
 
 /// A cloneable handle: one side publishes and adds checks, the router serves.
 ///
@@ -125,17 +125,24 @@ impl Health {
         // First, because of the panic: nothing is to be left of a check that nobody runs.
         let runtime = tokio::runtime::Handle::current();
         let (name, check): (String, Arc<dyn Check>) = (name.into(), Arc::new(check));
-        let timeout = settings.timeout;
+        let timeout = settings.timeout + check.overtime();
         let place = self.shared.change(|board, now| {
             let track = Track::new(&name, check.component_type(), settings, now);
             board.tracks.push(track);
             board.tracks.len() - 1
         });
         let shared = Arc::downgrade(&self.shared);
+        let growing_old = grow_old(shared.clone(), place);
         let looking = look_forever(check, timeout, move |took, looked| {
             record(&shared, place, took, looked)
         });
-        let task = runtime.spawn(looking).abort_handle();
+        let task = runtime.spawn(async {
+            tokio::select! {
+                () = looking => {}
+                () = growing_old => {}
+            }
+        });
+        let task = task.abort_handle();
         let mut tasks = self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.push(task);
     }

@@ -54,6 +54,7 @@ impl Shared {
         let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         // Under the lock, or the time could go back from one change to the next.
         let now = moment(self.zero);
+        board.draining = self.is_draining();
         let result = change(&mut board, now);
         let bodies = Arc::new(Bodies::build(&mut board, now));
         // Under the lock of the board, or an older state could overtake a newer one.
@@ -69,7 +70,27 @@ impl Shared {
     }
 
     pub fn bodies(&self) -> Arc<Bodies> {
-        Arc::clone(&self.bodies.read().unwrap_or_else(PoisonError::into_inner))
+        let bodies = || Arc::clone(&self.bodies.read().unwrap_or_else(PoisonError::into_inner));
+        let built = bodies();
+        if built.draining == self.is_draining() {
+            return built;
+        }
+        // Nothing changed since the drain began but that.
+        self.change(|_, _| ());
+        bodies()
+    }
+
+    /// Has the bodies say so if what is known of a check is too old by now; gives the time until that is to be
+    /// looked at again.
+    fn grow_old(&self, place: usize) -> Duration {
+        let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let track = &board.tracks[place];
+        let (left, allowed) = (track.old_in(moment(self.zero)), track.allowed_age());
+        drop(board);
+        left.unwrap_or_else(|| {
+            self.change(|_, _| ());
+            allowed
+        })
     }
 
     pub fn is_draining(&self) -> bool {
@@ -93,6 +114,14 @@ fn moment(zero: Instant) -> Moment {
     Moment {
         wall: SystemTime::now(),
         monotonic: zero.elapsed(),
+    }
+}
+
+/// Has the bodies say in time that what is known of a check is too old: nothing else happens at that moment.
+pub(crate) async fn grow_old(shared: Weak<Shared>, place: usize) {
+    while let Some(left) = shared.upgrade().map(|shared| shared.grow_old(place)) {
+        // A little past it, when it is too old in any case.
+        tokio::time::sleep(left + Duration::from_millis(1)).await;
     }
 }
 

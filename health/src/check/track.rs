@@ -202,9 +202,18 @@ impl Track {
     }
 
     fn is_old(&self, now: Moment) -> bool {
+        self.old_in(now).is_none()
+    }
+
+    /// How old what is known may be.
+    pub fn allowed_age(&self) -> Duration {
+        self.settings.interval + self.settings.timeout + LATE
+    }
+
+    /// How long until what is known is too old, if nothing becomes known; `None` if it is.
+    pub fn old_in(&self, now: Moment) -> Option<Duration> {
         let known = self.last.as_ref().map_or(self.since, |last| last.at.monotonic);
-        let allowed = self.settings.interval + self.settings.timeout + LATE;
-        now.monotonic.saturating_sub(known) > allowed
+        (known + self.allowed_age()).checked_sub(now.monotonic)
     }
 
     /// Looks whether what is known is too old by now.
