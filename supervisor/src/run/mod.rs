@@ -2,6 +2,7 @@
 
 mod boot;
 mod children;
+mod errands;
 mod exit;
 mod health;
 mod log;

@@ -7,10 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use runmate_health::{Access, Health};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
 use super::children::Children;
+use super::errands::{Errand, ErrandId, Outcome};
 use super::probes::{self, Message};
 use super::{health, log, ports};
 use crate::config;
@@ -103,18 +104,18 @@ impl Supervisor {
     }
 
     /// See [`Children::start_helper`].
-    pub fn start_helper(&mut self, spec: &Spec) -> Result<OwnedFd, SpawnError> {
-        self.children.start_helper(spec)
+    pub fn start_helper(
+        &mut self,
+        spec: &Spec,
+        id: ErrandId,
+        reply: oneshot::Sender<Outcome>,
+    ) -> Result<OwnedFd, SpawnError> {
+        self.children.start_helper(spec, id, reply)
     }
 
-    /// See [`Children::helper_end`].
-    pub fn helper_end(&self) -> Option<End> {
-        self.children.helper_end()
-    }
-
-    /// See [`Children::kill_helper`].
-    pub fn kill_helper(&self) {
-        self.children.kill_helper();
+    /// See [`Children::give_up`].
+    pub fn give_up(&self, id: ErrandId) {
+        self.children.give_up(id);
     }
 
     /// See [`Children::give_migration`].
@@ -229,8 +230,10 @@ impl Supervisor {
             }
             // Of an earlier life.
             Message::Ready(..) | Message::NotYet(..) => {}
-            Message::RunProbe(process, id, reply) => self.children.run_probe_command(process, id, reply),
-            Message::DropProbe(id) => self.children.drop_probe_command(id),
+            // A look that begins now would only be in the way of the stop.
+            Message::Run(Errand::Check(_) | Errand::Helper(..), ..) if self.is_stopping() => {}
+            Message::Run(errand, id, reply) => self.children.run(errand, id, reply),
+            Message::GiveUp(id) => self.children.give_up(id),
             // Tasks before it, migrations above all, may take their time.
             Message::CheckPort if self.machine.view().processes[self.plan.main.0].state == "waiting" => {
                 self.watch_port();
