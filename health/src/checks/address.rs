@@ -43,6 +43,7 @@ impl Address {
     }
 
     /// The name or address, without brackets.
+    #[cfg(feature = "_tls")]
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
