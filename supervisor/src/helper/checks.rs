@@ -5,10 +5,9 @@ use std::fs::File;
 use std::os::unix::net::UnixStream as Socket;
 use std::sync::Arc;
 
-use runmate_health::{Check, Failure, look_once};
+use runmate_health::{Check, Failure, checks, look_once};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
-use zeroize::Zeroizing;
 
 use super::check_protocol::{Answer, Inbox, Request, Target, frame, send};
 use crate::process::{self, sys};
@@ -29,9 +28,7 @@ pub(crate) fn main() -> i32 {
     };
     // The number is taken, or a connection would get it.
     let _stdin = File::open("/dev/null");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else {
         return exit_code::INTERNAL;
     };
@@ -52,7 +49,7 @@ async fn serve(socket: Socket) -> std::io::Result<()> {
         return Ok(());
     };
     let checks: Vec<Option<Arc<dyn Check>>> = targets.iter().map(check).collect();
-    drop(targets.into_iter().map(wipe));
+    drop(targets);
     let (answers, outbox) = mpsc::unbounded_channel();
     tokio::spawn(send_all(Arc::clone(&socket), outbox));
     while let Some(request) = inbox.receive::<Request>(&socket).await? {
@@ -76,6 +73,26 @@ async fn send_all(socket: Arc<UnixStream>, mut outbox: mpsc::UnboundedReceiver<A
         let Ok(bytes) = frame(&answer) else { return };
         if send(&socket, &bytes).await.is_err() {
             return;
+        }
+    }
+}
+
+/// `None` if it cannot be made.
+fn check(target: &Target) -> Option<Arc<dyn Check>> {
+    fn made<C: Check, E>(check: Result<C, E>) -> Option<Arc<dyn Check>> {
+        Some(Arc::new(check.ok()?))
+    }
+    match target {
+        Target::Postgres(url) => made(checks::Postgres::new(url)),
+        Target::MySql(url) => made(checks::MySql::new(url)),
+        Target::Redis(url) => made(checks::Redis::new(url)),
+        Target::Http(url) => made(checks::Http::new(url)),
+        Target::Tcp(address) => made(checks::Tcp::new(address)),
+        Target::CertificateOfFile(path, min_valid) => {
+            Some(Arc::new(checks::Certificate::of_file(path).min_valid(*min_valid)))
+        }
+        Target::CertificateOfServer(server, min_valid) => {
+            made(checks::Certificate::of_server(server).map(|check| check.min_valid(*min_valid)))
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 
 use super::errands::{Errand, ErrandId, Outcome, Running};
 use super::log::end_in_words;
+use super::outcomes::Seen;
 use crate::config::{Probe, Ready};
 use crate::machine::{Pid, ProcessId};
 use crate::output::Watch;
@@ -24,6 +25,8 @@ pub(super) enum Message {
     Run(Errand, ErrandId, oneshot::Sender<Outcome>),
     /// Nobody waits for this errand any more.
     GiveUp(ErrandId),
+    /// A check was looked at.
+    Looked(Box<Seen>),
     /// Time to see whether the platform's port is served.
     CheckPort,
 }

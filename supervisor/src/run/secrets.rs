@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zeroize::Zeroizing;
 
+use super::checks::Checks;
 use super::errands::{ErrandId, Outcome};
 use super::exit::code;
 use super::log;
@@ -308,9 +309,11 @@ fn hand_out(
     let environments = environment::of_all(plan, inherited, &values);
     let token = secrets::health_token(plan, &values);
     let migration = migration(plan, &values);
-    match (environments, token, migration) {
-        (Ok(environments), Ok(token), Ok(migration)) => {
+    let checks = Checks::settle(plan, &values, inherited, supervisor.serves_health());
+    match (environments, token, migration, checks) {
+        (Ok(environments), Ok(token), Ok(migration), Ok(checks)) => {
             supervisor.give_environments(environments);
+            supervisor.give_checks(checks);
             if let Some(settings) = migration {
                 supervisor.give_migration(settings);
             }
@@ -319,13 +322,14 @@ fn hand_out(
             }
             Ok(())
         }
-        (environments, token, migration) => {
+        (environments, token, migration, checks) => {
             let wrong: Vec<String> = environments
                 .err()
                 .into_iter()
                 .flatten()
                 .chain(token.err())
                 .chain(migration.err())
+                .chain(checks.err().into_iter().flatten())
                 .collect();
             for why in &wrong {
                 supervisor

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use runmate_health::{Access, Health};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
+use super::checks::Checks;
 use super::children::Children;
 use super::errands::{Errand, ErrandId, Outcome};
+use super::outcomes::{Restarts, Seen};
 use super::probes::{self, Message};
 use super::{health, log, ports};
 use crate::config;
@@ -35,6 +38,13 @@ pub(super) struct Supervisor {
     sink: Rc<Sink>,
     sender: probes::Sender,
     health: Option<Health>,
+    /// Whether the health endpoints are served.
+    served: bool,
+    /// To be started with the processes.
+    checks: Option<Checks>,
+    restarts: Restarts,
+    /// The task that keeps the helper that runs checks.
+    keeper: Option<AbortHandle>,
     published: Option<View>,
     /// `$PORT`, as the platform set it.
     port: Option<String>,
@@ -54,6 +64,7 @@ impl Supervisor {
     ) -> (Supervisor, mpsc::UnboundedReceiver<Message>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let plan = Rc::new(plan);
+        let restarts = Restarts::new(&plan.health.checks);
         let supervisor = Supervisor {
             names: plan
                 .processes
@@ -67,6 +78,10 @@ impl Supervisor {
             sink,
             sender,
             health: None,
+            served: false,
+            checks: None,
+            restarts,
+            keeper: None,
             published: None,
             port,
             files: None,
@@ -76,11 +91,30 @@ impl Supervisor {
         (supervisor, receiver)
     }
 
-    /// From here on the health endpoints are told what happens.
-    pub fn publish_to(&mut self, health: Health) {
+    /// From here on the health endpoints are told what happens. `served`: somebody can ask them.
+    pub fn publish_to(&mut self, health: Health, served: bool) {
         self.health = Some(health);
+        self.served = served;
         self.published = None;
         self.publish();
+    }
+
+    /// Whether the health endpoints are served.
+    pub fn serves_health(&self) -> bool {
+        self.served
+    }
+
+    /// Says what the checks are. None is started before.
+    pub fn give_checks(&mut self, checks: Checks) {
+        self.checks = Some(checks);
+    }
+
+    /// Everything is there: the checks begin, and the processes.
+    pub fn start(&mut self) {
+        if let (Some(checks), Some(health)) = (self.checks.take(), &self.health) {
+            self.keeper = checks.start(&self.plan, health, &self.sender, &self.sink);
+        }
+        self.feed(Event::Start);
     }
 
     /// The configuration.
@@ -182,6 +216,12 @@ impl Supervisor {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut actions = self.machine.step(self.zero.elapsed(), event);
+            let drains = actions
+                .iter()
+                .any(|action| matches!(action, Action::Report(Report::Draining { .. })));
+            if drains && let Some(health) = &self.health {
+                health.drain().begin();
+            }
             // Signals first, all of them: nothing else must delay them. Only who is not ready is looked at
             // while it still listens somewhere. SIGCONT only makes sure that a stopped process hears the
             // others, and can wait.
@@ -204,6 +244,9 @@ impl Supervisor {
             // Health is served on this thread: whoever asks because it got a signal is answered after
             // this, and finds 503.
             self.publish();
+            if drains {
+                self.stop_checks();
+            }
             for action in others {
                 events.extend(self.perform(action));
             }
@@ -228,6 +271,7 @@ impl Supervisor {
             Message::NotYet(process, pid, why) if self.children.is_current(process, pid) => {
                 self.children.not_yet(process, why);
             }
+            Message::Looked(seen) => self.looked(&seen),
             // Of an earlier life.
             Message::Ready(..) | Message::NotYet(..) => {}
             // A look that begins now would only be in the way of the stop.
@@ -246,6 +290,29 @@ impl Supervisor {
                     self.sink.line(&line);
                 }
             }
+        }
+    }
+
+    /// A check was looked at.
+    fn looked(&mut self, seen: &Seen) {
+        seen.lines().for_each(|line| self.sink.line(&line));
+        let Some(process) = self.restarts.process(&seen.name) else {
+            return;
+        };
+        let began = self.zero.elapsed().saturating_sub(seen.took);
+        let ready_since = self.machine.view().processes[process.0].ready_since;
+        if self.restarts.count(seen, began, ready_since) {
+            // Event::Unhealthy(process)
+        }
+    }
+
+    /// Nothing is looked at while we stop: it could only be in the way.
+    fn stop_checks(&mut self) {
+        if let Some(health) = &self.health {
+            health.stop_checks();
+        }
+        if let Some(keeper) = self.keeper.take() {
+            keeper.abort();
         }
     }
 
