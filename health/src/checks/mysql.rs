@@ -3,13 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sqlx::ConnectOptions;
 use sqlx::error::DatabaseError;
-use sqlx::mysql::{MySqlConnectOptions, MySqlDatabaseError};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
+use sqlx::{ConnectOptions, Executor};
 
 use super::Invalid;
 use super::confidential::Confidential;
-use super::sql::{Place, Server, with_scheme};
+use super::sql::{Asking, Kind, Place, STATEMENT, Server, with_scheme};
 use crate::check::{Check, ComponentType, Look};
 
 /// Passes if a MySQL or MariaDB answers a `SELECT 1`.
@@ -17,7 +17,7 @@ use crate::check::{Check, ComponentType, Look};
 /// One connection is kept, so that a look costs the server one round trip. A connection that is broken is replaced
 /// within the same look. Every five minutes it is replaced anyway, so that a changed password or a full server is
 /// noticed.
-pub struct MySql(Server<sqlx::MySql>);
+pub struct MySql(Server<MySqlConnection>);
 
 impl MySql {
     /// A check of `mysql://USER:PASSWORD@HOST:PORT/DATABASE`; the database may be left out.
@@ -49,13 +49,19 @@ impl MySql {
             .set_names(false)
             .statement_cache_capacity(0)
             .disable_statement_logging();
-        Ok(MySql(Server::new(options, place, Confidential::of(url), code)))
+        Ok(MySql(Server::new(options, place, Confidential::of(url))))
     }
 }
 
-fn code(error: &dyn DatabaseError) -> Option<String> {
-    let error = error.try_downcast_ref::<MySqlDatabaseError>()?;
-    Some(format!("error {}", error.number()))
+impl Kind for MySqlConnection {
+    fn ask(&mut self) -> Asking<'_> {
+        Box::pin(async { self.execute(STATEMENT).await.map(drop) })
+    }
+
+    fn code(error: &dyn DatabaseError) -> Option<String> {
+        let error = error.try_downcast_ref::<MySqlDatabaseError>()?;
+        Some(format!("error {}", error.number()))
+    }
 }
 
 impl Check for MySql {

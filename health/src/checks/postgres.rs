@@ -3,12 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sqlx::ConnectOptions;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Executor};
 
 use super::Invalid;
 use super::confidential::Confidential;
-use super::sql::{Place, Server, with_scheme};
+use super::sql::{Asking, Kind, Place, STATEMENT, Server, with_scheme};
 use crate::check::{Check, ComponentType, Look};
 
 /// Passes if a PostgreSQL answers a `SELECT 1`.
@@ -16,7 +17,7 @@ use crate::check::{Check, ComponentType, Look};
 /// One connection is kept, so that a look costs the server one round trip; it calls itself `runmate-health`
 /// (`application_name`) unless the URL says otherwise. A connection that is broken is replaced within the same look.
 /// Every five minutes it is replaced anyway, so that a changed password or a full server is noticed.
-pub struct Postgres(Server<sqlx::Postgres>);
+pub struct Postgres(Server<PgConnection>);
 
 impl Postgres {
     /// A check of `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
@@ -57,9 +58,17 @@ impl Postgres {
             .extra_float_digits(None)
             .statement_cache_capacity(0)
             .disable_statement_logging();
-        let code =
-            |error: &dyn sqlx::error::DatabaseError| error.code().map(|code| format!("SQLSTATE {code}"));
-        Ok(Postgres(Server::new(options, place, Confidential::of(url), code)))
+        Ok(Postgres(Server::new(options, place, Confidential::of(url))))
+    }
+}
+
+impl Kind for PgConnection {
+    fn ask(&mut self) -> Asking<'_> {
+        Box::pin(async { self.execute(STATEMENT).await.map(drop) })
+    }
+
+    fn code(error: &dyn DatabaseError) -> Option<String> {
+        error.code().map(|state| format!("SQLSTATE {state}"))
     }
 }
 
