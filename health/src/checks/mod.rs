@@ -7,6 +7,8 @@ mod address;
 mod amount;
 #[cfg(feature = "certificate")]
 mod certificate;
+#[cfg(feature = "_server")]
+mod confidential;
 mod disk;
 #[cfg(feature = "exec")]
 mod exec;
@@ -20,6 +22,8 @@ mod mysql;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "_sql")]
+mod sql;
 mod tcp;
 #[cfg(feature = "_tls")]
 mod tls;
