@@ -42,14 +42,10 @@ fn key(world: &World) -> u64 {
             State::Starting { late, .. } => late.map(ahead).hash(&mut hasher),
             State::Ready { since, .. } => (now - since).min(policy.backoff.reset).hash(&mut hasher),
             State::Backoff { until, left } => (ahead(until), left.is_some()).hash(&mut hasher),
-            State::Stopping {
-                body,
-                kill,
-                failed_start,
-            } => {
+            State::Stopping { body, kill, why } => {
                 std::mem::discriminant(&body).hash(&mut hasher);
                 hash_kill(kill, &ahead, &mut hasher);
-                failed_start.hash(&mut hasher);
+                why.hash(&mut hasher);
             }
             _ => {}
         }
@@ -74,6 +70,8 @@ fn key(world: &World) -> u64 {
             body.killed,
             body.was_ready,
             body.over,
+            body.stopped_early,
+            body.unhealthy,
         )
             .hash(&mut hasher);
     }

@@ -1,6 +1,6 @@
 //! Stories with exact times and codes.
 
-use super::super::event::{Action, Cause, End, Event, Report, Target};
+use super::super::event::{Action, Cause, End, Event, Fault, Report, Target};
 use super::super::plan::{OnExit, Plan, Policy, ProcessId, Restart, Scope};
 use super::super::state::Machine;
 use super::{main_service, plan, secs, service, task};
@@ -252,7 +252,7 @@ fn restarts_back_off_exponentially_and_are_spent() {
     story.end(4, A, End::Exited(0));
     assert_eq!(
         finish(&mut story, 4),
-        (7, Cause::RestartsSpent(B, Some(End::Exited(7))))
+        (7, Cause::RestartsSpent(B, Fault::Ended(End::Exited(7))))
     );
 }
 

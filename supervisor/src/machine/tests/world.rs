@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::super::event::{Action, Cause, End, Event, Pid, Report, Target, Time};
+use super::super::event::{Action, Cause, End, Event, Fault, Pid, Report, Target, Time};
 use super::super::plan::{Kind, OnExit, Plan, ProcessId};
 use super::super::state::Machine;
 use crate::signal::Signal;
@@ -18,8 +18,10 @@ pub struct Body {
     pub killed: bool,
     pub was_ready: bool,
     pub over: bool,
-    /// It was asked to stop before the drain, because its start failed.
-    pub failed_start: bool,
+    /// It was asked to stop before the drain, for a new life.
+    pub stopped_early: bool,
+    /// A health check asked for a new life of it, and this one was ready.
+    pub unhealthy: bool,
 }
 
 impl Body {
@@ -43,9 +45,12 @@ pub struct World {
     pub orphan: bool,
     pub orphan_killed: bool,
     pub drain_began: Option<Time>,
+    pub drain_cause: Option<Cause>,
     pub hurry: bool,
     pub exited: Option<(i32, Cause)>,
     pub signals: u32,
+    /// Health checks ask for new lives.
+    pub unhealthy: bool,
     /// Commands that cannot be executed: never (`false`), or not now (`true`).
     pub broken: Vec<Option<bool>>,
     next_pid: Pid,
@@ -61,9 +66,11 @@ impl World {
             orphan,
             orphan_killed: false,
             drain_began: None,
+            drain_cause: None,
             hurry: false,
             exited: None,
             signals: 0,
+            unhealthy: true,
             broken: vec![None; count],
             next_pid: 100,
         }
@@ -107,7 +114,8 @@ impl World {
                     return Ok(Some(Event::NoChildren));
                 }
             }
-            Action::Report(Report::Draining { .. }) => {
+            Action::Report(Report::Draining { cause, .. }) => {
+                self.drain_cause = Some(cause);
                 if self.drain_began.replace(self.now).is_some() {
                     return Err("a second drain".into());
                 }
@@ -177,8 +185,15 @@ impl World {
             body.killed = true;
         }
         if signal == Signal::TERM && self.drain_began.is_none() {
-            self.bodies[process.0].failed_start = true;
-        } else if signal == Signal::TERM && !self.hurry && !self.bodies[process.0].failed_start {
+            let body = &mut self.bodies[process.0];
+            if body.stopped_early {
+                return Err(format!("{process:?} was asked to stop twice outside of a drain"));
+            }
+            body.stopped_early = true;
+            if !body.unhealthy && self.machine.plan().policies[process.0].ready_within.is_none() {
+                return Err(format!("{process:?} was stopped, and nothing was wrong with it"));
+            }
+        } else if signal == Signal::TERM && !self.hurry && !self.bodies[process.0].stopped_early {
             for (index, policy) in self.machine.plan().policies.iter().enumerate() {
                 if policy.after.contains(&process) && self.bodies[index].counts() {
                     return Err(format!("{process:?} stopped before {index}, which came after it"));
@@ -260,6 +275,50 @@ impl World {
         Ok(())
     }
 
+    /// A health check asks for a new life of a process: it is asked to stop if it is ready and the container runs.
+    /// Otherwise nothing happens.
+    fn find_unhealthy(&mut self, process: ProcessId) -> Result<(), String> {
+        let ready = self.machine.view().processes[process.0].state == "ready";
+        if ready && self.drain_began.is_none() {
+            self.bodies[process.0].unhealthy = true;
+            self.feed(Event::Unhealthy(process))?;
+            let body = &self.bodies[process.0];
+            return match body.stopped_early || body.killed {
+                true => Ok(()),
+                false => Err(format!("{process:?} is unhealthy and goes on")),
+            };
+        }
+        let before = self.machine.clone();
+        let actions = self.machine.step(self.now, Event::Unhealthy(process));
+        if actions.is_empty() && self.machine == before {
+            return Ok(());
+        }
+        Err(format!(
+            "{process:?} has no life to lose, and {actions:?} follows"
+        ))
+    }
+
+    /// What was unhealthy and ended starts again, or its restarts are spent.
+    fn check_new_life(&self, process: ProcessId) -> Result<(), String> {
+        let track = &self.machine.tracks[process.0];
+        let policy = &self.machine.plan().policies[process.0];
+        let again = matches!(
+            self.machine.view().processes[process.0].state,
+            "restarting" | "starting" | "ready"
+        );
+        let spent = track.recent.len() >= policy.backoff.restarts as usize;
+        let allowed = match self.drain_cause {
+            None => again || spent && policy.on_exit == OnExit::Ignore,
+            Some(cause) => spent && cause == Cause::RestartsSpent(process, Fault::Unhealthy),
+        };
+        match allowed {
+            true => Ok(()),
+            false => Err(format!(
+                "{process:?} was unhealthy and gets no new life: {track:?}"
+            )),
+        }
+    }
+
     /// Everything that can happen next. `quantum`: how far time may move short of the deadline.
     pub fn moves(&self, quantum: Option<Duration>) -> Vec<Move> {
         let mut moves = Vec::new();
@@ -281,6 +340,9 @@ impl World {
                 let probed = self.machine.plan().policies[index].ready_within.is_some();
                 if probed && self.machine.view().processes[index].state == "starting" {
                     moves.push(Move::Ready(process));
+                }
+                if self.unhealthy {
+                    moves.push(Move::Unhealthy(process));
                 }
             } else if body.group.is_some() {
                 moves.push(Move::GroupGone(process));
@@ -320,11 +382,15 @@ impl World {
                     body.was_ready = true;
                 }
                 body.over = true;
+                let asked_for_a_new_life = body.unhealthy && self.drain_began.is_none();
                 self.feed(Event::Ended {
                     process,
                     end,
                     group_alive,
                 })?;
+                if asked_for_a_new_life {
+                    self.check_new_life(process)?;
+                }
                 // What a process that is over for good leaves behind belongs to the orphans.
                 if self.bodies[process.0].group.is_some()
                     && matches!(self.machine.view().processes[process.0].state, "done" | "ended")
@@ -338,6 +404,7 @@ impl World {
                 self.bodies[process.0].was_ready = true;
                 self.feed(Event::Ready(process))
             }
+            Move::Unhealthy(process) => self.find_unhealthy(process),
             Move::GroupGone(process) => {
                 self.bodies[process.0].group = None;
                 self.feed(Event::GroupGone(process))?;
@@ -369,6 +436,7 @@ impl World {
 pub enum Move {
     End(ProcessId, End, bool),
     Ready(ProcessId),
+    Unhealthy(ProcessId),
     GroupGone(ProcessId),
     OrphanGone,
     Signal(Signal),
