@@ -302,7 +302,7 @@ impl Supervisor {
         let began = self.zero.elapsed().saturating_sub(seen.took);
         let ready_since = self.machine.view().processes[process.0].ready_since;
         if self.restarts.count(seen, began, ready_since) {
-            // Event::Unhealthy(process)
+            self.feed(Event::Unhealthy(process));
         }
     }
 
@@ -380,6 +380,11 @@ impl Supervisor {
                 });
                 line = line.with_some("why", why);
                 self.children.stop_probe(*process);
+            }
+            Report::Unhealthy(process) => {
+                if let Some((check, why)) = self.restarts.reason(*process) {
+                    line = line.with("check", check).with("why", why);
+                }
             }
             Report::Stopping(process, ..) | Report::Killing(process) => self.children.stop_probe(*process),
             Report::Up => process::forget_start_up_code(),

@@ -47,6 +47,8 @@ pub fn wait_stale(run: &Runmate, name: &str) {
 }
 
 fn wait_shown(run: &Runmate, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) {
+    // By then somebody listens.
+    run.wait_for_event("ready", "app");
     let deadline = Instant::now() + PATIENCE;
     loop {
         let shown = shown(run, name);

@@ -12,15 +12,8 @@ const WRONG_ENCODED: &str = "wr0ng-passw0rd%2F%C3%A9";
 const KEY: &str = "k3y-of-the-api";
 const PATHS: [&str; 5] = ["/livez", "/healthz", "/readyz", "/health", "/metrics"];
 
-/// What must be nowhere: not as it is, not encoded, not as a part of a URL.
-const SECRETS: [&str; 6] = [
-    WRONG,
-    WRONG_ENCODED,
-    "wr0ng",
-    KEY,
-    "postgres://",
-    "user-of-the-database",
-];
+/// What must be nowhere: as it is, encoded, or in part.
+const SECRETS: [&str; 4] = [WRONG, WRONG_ENCODED, "wr0ng", KEY];
 
 fn assert_silent(text: &str, what: &str) {
     for secret in SECRETS {
