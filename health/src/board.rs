@@ -50,10 +50,27 @@ impl Board {
         }
     }
 
-    /// Brings what depends on the time up to date; gives the time since the snapshot was published.
+    /// Brings what depends on the time up to date; gives the moment up to which it stays so, if nothing happens.
     pub fn age(&mut self, now: Moment) -> Duration {
-        self.tracks.iter_mut().for_each(|track| track.age(now));
+        let ages = self.tracks.iter_mut().map(|track| track.age(now));
+        ages.min().unwrap_or(Duration::MAX)
+    }
+
+    /// How long ago the snapshot was published.
+    pub fn since_published(&self, now: Moment) -> Duration {
         now.monotonic.saturating_sub(self.published)
+    }
+
+    /// Adds a check; gives its place. A name that is taken gets a number: metrics tell checks apart by name.
+    pub fn add(&mut self, name: &str, new: impl FnOnce(String) -> Track) -> usize {
+        let taken = |name: &str| self.tracks.iter().any(|track| track.name == name);
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        let free = std::iter::once(name.to_owned())
+            .chain(numbered)
+            .find(|name| !taken(name))
+            .unwrap_or_default();
+        self.tracks.push(new(free));
+        self.tracks.len() - 1
     }
 
     pub fn verdicts(&self) -> Verdicts {

@@ -52,6 +52,7 @@ mod body;
 mod check;
 pub mod checks;
 mod drain;
+mod exposition;
 mod metrics;
 mod observer;
 mod router;
@@ -117,7 +118,7 @@ impl Health {
     }
 
     /// Adds a check and starts it on the current tokio runtime, in the background. It ends with the last
-    /// handle and router, or at [`stop_checks`](Health::stop_checks).
+    /// handle and router, or at [`stop_checks`](Health::stop_checks). If the name is taken, it gets a number.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -127,9 +128,9 @@ impl Health {
         let (name, check): (String, Arc<dyn Check>) = (name.into(), Arc::new(check));
         let timeout = settings.timeout;
         let place = self.shared.change(|board, now| {
-            let track = Track::new(&name, check.component_type(), settings, now);
-            board.tracks.push(track);
-            board.tracks.len() - 1
+            board.add(&name, |name| {
+                Track::new(name, check.component_type(), settings, now)
+            })
         });
         let shared = Arc::downgrade(&self.shared);
         let looking = look_forever(check, timeout, move |took, looked| {

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::body::{Answer, Bodies};
+use crate::exposition::Format;
 use crate::shared::Shared;
 
 const JSON: &str = "application/json";
@@ -46,7 +47,7 @@ async fn readyz(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respon
 }
 
 async fn health(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    answer(&shared, &headers, HEALTH_JSON, |bodies| &bodies.health)
+    choose(&shared.bodies().health, shared.allows(&headers), HEALTH_JSON)
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
@@ -55,28 +56,23 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.contains("application/openmetrics-text"));
-    if open {
-        answer(&shared, &headers, OPEN_METRICS, |bodies| &bodies.open_metrics)
+    let (format, content_type) = if open {
+        (Format::OpenMetrics, OPEN_METRICS)
     } else {
-        answer(&shared, &headers, PROMETHEUS, |bodies| &bodies.prometheus)
-    }
+        (Format::Prometheus, PROMETHEUS)
+    };
+    choose(&shared.metrics(format), shared.allows(&headers), content_type)
 }
 
 /// `/healthz` and `/readyz`: a drain that has begun is told even before there are bodies that say so.
 fn yes_or_no(shared: &Shared, headers: &HeaderMap, which: fn(&Bodies) -> &Answer) -> Response {
-    if shared.is_draining() {
-        return choose(&shared.while_draining, shared.allows(headers), JSON);
-    }
-    answer(shared, headers, JSON, which)
-}
-
-fn answer(
-    shared: &Shared,
-    headers: &HeaderMap,
-    content_type: &'static str,
-    which: fn(&Bodies) -> &Answer,
-) -> Response {
-    choose(which(&shared.bodies()), shared.allows(headers), content_type)
+    let bodies = shared.bodies();
+    let answer = if shared.is_draining() && !bodies.ending {
+        &shared.while_draining
+    } else {
+        which(&bodies)
+    };
+    choose(answer, shared.allows(headers), JSON)
 }
 
 fn choose(answer: &Answer, detailed: bool, content_type: &'static str) -> Response {

@@ -13,6 +13,7 @@ use crate::access::Access;
 use crate::board::Board;
 use crate::body::{self, Answer, Bodies};
 use crate::check::{Looked, Moment};
+use crate::exposition::Format;
 use crate::observer::{Observer, Outcome};
 use crate::snapshot::{Phase, Snapshot};
 
@@ -68,8 +69,28 @@ impl Shared {
             .allows(headers)
     }
 
+    /// What can be answered now. If a check has become stale unnoticed (the container was frozen, or the check
+    /// holds its thread), this is the one time that it is said.
     pub fn bodies(&self) -> Arc<Bodies> {
+        let bodies = self.built();
+        if self.zero.elapsed() <= bodies.true_until {
+            return bodies;
+        }
+        self.change(|_, _| ());
+        self.built()
+    }
+
+    fn built(&self) -> Arc<Bodies> {
         Arc::clone(&self.bodies.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The answer of `/metrics`.
+    pub fn metrics(&self, format: Format) -> Answer {
+        let build = || {
+            let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+            body::metrics(&board, moment(self.zero), format)
+        };
+        self.bodies().metrics(format, build).clone()
     }
 
     pub fn is_draining(&self) -> bool {

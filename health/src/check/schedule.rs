@@ -32,14 +32,7 @@ pub(crate) async fn look_forever(
             return;
         };
         next = if last_pace == Some(pace) {
-            let now = Instant::now();
-            let mut due = next + pace;
-            // What was missed is not made up for: a container that was frozen would otherwise call as often as
-            // it can.
-            while due <= now {
-                due += pace;
-            }
-            due
+            following(next, pace, Instant::now())
         } else {
             began + random_part(pace)
         };
@@ -70,6 +63,15 @@ async fn caught(check: &dyn Check) -> Looked {
         },
     )
     .await
+}
+
+/// The first step after `last` that is still to come. What was missed is not made up for: a container that was
+/// frozen would otherwise call as often as it can.
+fn following(last: Instant, pace: Duration, now: Instant) -> Instant {
+    let late = now.saturating_duration_since(last + pace).as_nanos();
+    let missed = late.div_ceil(pace.as_nanos());
+    let nanos = pace.as_nanos().saturating_mul(missed + 1);
+    last + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 /// Between half of it and all of it.
