@@ -159,3 +159,6 @@ fn join(reasons: impl Iterator<Item = String>) -> Option<String> {
     all.dedup();
     (!all.is_empty()).then(|| all.join("; "))
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,11 +31,12 @@ pub(crate) async fn look_forever(
         let Some(pace) = record(began.elapsed(), looked) else {
             return;
         };
-        next = if last_pace == Some(pace) {
-            following(next, pace, Instant::now())
+        let due = if last_pace == Some(pace) {
+            next + pace
         } else {
             began + random_part(pace)
         };
+        next = not_past(due, pace, Instant::now());
         last_pace = Some(pace);
         sleep_until(next).await;
     }
@@ -65,13 +66,12 @@ async fn caught(check: &dyn Check) -> Looked {
     .await
 }
 
-/// The first step after `last` that is still to come. What was missed is not made up for: a container that was
+/// The first step of the grid that is still to come. What was missed is not made up for: a container that was
 /// frozen would otherwise call as often as it can.
-fn following(last: Instant, pace: Duration, now: Instant) -> Instant {
-    let late = now.saturating_duration_since(last + pace).as_nanos();
-    let missed = late.div_ceil(pace.as_nanos());
-    let nanos = pace.as_nanos().saturating_mul(missed + 1);
-    last + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+fn not_past(due: Instant, pace: Duration, now: Instant) -> Instant {
+    let late = now.saturating_duration_since(due).as_nanos();
+    let missed = late.div_ceil(pace.as_nanos()) * pace.as_nanos();
+    due + Duration::from_nanos(u64::try_from(missed).unwrap_or(u64::MAX))
 }
 
 /// Between half of it and all of it.
@@ -81,3 +81,6 @@ fn random_part(pace: Duration) -> Duration {
     let thousandths = 500 + u32::try_from(random % 501).unwrap_or(0);
     pace * thousandths / 1000
 }
+
+#[cfg(test)]
+mod tests;

@@ -272,3 +272,6 @@ impl Track {
         Some(words)
     }
 }
+
+#[cfg(test)]
+mod tests;
