@@ -107,18 +107,18 @@ impl Board {
             .or(own(&self.snapshot.ready))
             .or_else(|| by_check(Board::holds_readyz));
         let reason = unhealthy.clone().or_else(|| {
-            let of_component = component.and_then(|component| component.output.clone());
-            join(
-                own(&self.snapshot.ready)
-                    .into_iter()
-                    .chain(troubled)
-                    .chain(of_component),
-            )
+            let of_component = component.map(|component| {
+                let said = component.output.clone();
+                said.unwrap_or_else(|| format!("{} is {}", component.name, component.state))
+            });
+            let known = own(&self.snapshot.ready).into_iter().chain(troubled);
+            join(known.chain(of_component))
         });
+        let reason = reason.unwrap_or_else(|| "what is wrong is being mended".to_owned());
         Verdicts {
             unhealthy,
             unready,
-            reason: reason.filter(|_| status != Status::Pass),
+            reason: (status != Status::Pass).then_some(reason),
             status,
         }
     }

@@ -91,3 +91,25 @@ async fn no_store(mut response: Response) -> Response {
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// The code and the body, on a runtime of its own.
+    pub(crate) fn get(health: &crate::Health, path: &str) -> (StatusCode, String) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(async {
+            let request = Request::get(path).body(Body::empty()).expect("a request");
+            let response = health.router().oneshot(request).await.expect("an answer");
+            let code = response.status();
+            let body = response.into_body().collect().await.expect("a body").to_bytes();
+            (code, String::from_utf8(body.into()).expect("UTF-8"))
+        })
+    }
+}

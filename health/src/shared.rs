@@ -162,3 +162,6 @@ pub(crate) fn record(
     }
     Some(pace)
 }
+
+#[cfg(test)]
+mod tests;
