@@ -52,6 +52,7 @@ mod body;
 mod check;
 pub mod checks;
 mod drain;
+mod exposition;
 mod metrics;
 mod observer;
 mod router;
@@ -105,8 +106,9 @@ impl Health {
         self
     }
 
-    /// Calls `observer` after each look of each check, on the task of the check: it must not block. By then the
-    /// endpoints say what it is told, and it may call anything of this handle. Replaces an earlier observer.
+    /// Calls `observer` after each look of each check, and when a check becomes stale, on the task of the check: it
+    /// must not block. By then the endpoints say what it is told, and it may call anything of this handle. Replaces an
+    /// earlier observer.
     pub fn observe(&self, observer: impl Fn(&Outcome<'_>) + Send + Sync + 'static) {
         let mut place = self
             .shared
@@ -117,7 +119,7 @@ impl Health {
     }
 
     /// Adds a check and starts it on the current tokio runtime, in the background. It ends with the last
-    /// handle and router, or at [`stop_checks`](Health::stop_checks).
+    /// handle and router, or at [`stop_checks`](Health::stop_checks). If the name is taken, it gets a number.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -127,9 +129,9 @@ impl Health {
         let (name, check): (String, Arc<dyn Check>) = (name.into(), Arc::new(check));
         let timeout = settings.timeout + check.overtime();
         let place = self.shared.change(|board, now| {
-            let track = Track::new(&name, check.component_type(), settings, now);
-            board.tracks.push(track);
-            board.tracks.len() - 1
+            board.add(&name, |name| {
+                Track::new(name, check.component_type(), settings, now)
+            })
         });
         let shared = Arc::downgrade(&self.shared);
         let growing_old = grow_old(shared.clone(), place);

@@ -2,6 +2,7 @@
 //! has begun.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -44,6 +45,14 @@ async fn a_check_is_stale_in_time_though_nobody_looks_and_nothing_is_published()
         let looked = first.then(Observation::default);
         async { looked.ok_or_else(|| Failure::unknown("nobody is there to look")) }
     });
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&heard);
+    health.observe(move |outcome| {
+        let why = outcome.failure.map(|failure| failure.why.clone());
+        if outcome.stale_changed {
+            hears.lock().expect("no panic").push((outcome.stale, why));
+        }
+    });
     health.check("db", once, settings);
     sleep(Duration::from_millis(1)).await;
     let stale = |body: &Value| body["checks"]["db:responseTime"][0]["stale"].clone();
@@ -55,6 +64,8 @@ async fn a_check_is_stale_in_time_though_nobody_looks_and_nothing_is_published()
     let (status, body) = get(&health, "/health").await;
     assert_eq!((status, stale(&body)), (200, Value::Bool(true)), "{body}");
     assert_eq!(body["status"], "warn");
+    let why = Some("nobody is there to look".to_owned());
+    assert_eq!(*heard.lock().expect("no panic"), [(true, why)]);
 }
 
 #[tokio::test]

@@ -31,18 +31,12 @@ pub(crate) async fn look_forever(
         let Some(pace) = record(began.elapsed(), looked) else {
             return;
         };
-        next = if last_pace == Some(pace) {
-            let now = Instant::now();
-            let mut due = next + pace;
-            // What was missed is not made up for: a container that was frozen would otherwise call as often as
-            // it can.
-            while due <= now {
-                due += pace;
-            }
-            due
+        let due = if last_pace == Some(pace) {
+            next + pace
         } else {
             began + random_part(pace)
         };
+        next = not_past(due, pace, Instant::now());
         last_pace = Some(pace);
         sleep_until(next).await;
     }
@@ -73,6 +67,14 @@ async fn caught(check: &dyn Check) -> Looked {
     .await
 }
 
+/// The first step of the grid that is still to come. What was missed is not made up for: a container that was
+/// frozen would otherwise call as often as it can.
+fn not_past(due: Instant, pace: Duration, now: Instant) -> Instant {
+    let late = now.saturating_duration_since(due).as_nanos();
+    let missed = late.div_ceil(pace.as_nanos()) * pace.as_nanos();
+    due + Duration::from_nanos(u64::try_from(missed).unwrap_or(u64::MAX))
+}
+
 /// Between half of it and all of it.
 fn random_part(pace: Duration) -> Duration {
     // The standard library seeds it from the system's randomness; that is all that jitter needs.
@@ -80,3 +82,6 @@ fn random_part(pace: Duration) -> Duration {
     let thousandths = 500 + u32::try_from(random % 501).unwrap_or(0);
     pace * thousandths / 1000
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,7 @@ pub(crate) struct Track {
     pub passes: u64,
     pub failures: u64,
     pub unknowns: u64,
+    pub changes_to_passing: u64,
     pub changes_to_failing: u64,
     /// The sum of all looks that told something.
     pub took_in_all: Duration,
@@ -104,11 +105,11 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    pub fn new(name: &str, component_type: ComponentType, settings: Settings, now: Moment) -> Track {
+    pub fn new(name: String, component_type: ComponentType, settings: Settings, now: Moment) -> Track {
         Track {
-            name: name.to_owned(),
+            name,
             component_type,
-            settings,
+            settings: settings.bounded(),
             state: CheckState::Pending,
             ever_passed: false,
             in_a_row: 0,
@@ -122,6 +123,7 @@ impl Track {
             passes: 0,
             failures: 0,
             unknowns: 0,
+            changes_to_passing: 0,
             changes_to_failing: 0,
             took_in_all: Duration::ZERO,
             since: now.monotonic,
@@ -139,11 +141,13 @@ impl Track {
             }) => {
                 self.unknowns += 1;
                 self.blind = Some(why);
-                self.stale = self.is_old(now);
+                self.age(now);
                 return None;
             }
             Err(failure) => (failure.measured, Some(failure.why)),
         };
+        // Neither format has a word for what is no number.
+        let measured = measured.filter(|measured| measured.value.is_finite());
         self.blind = None;
         self.stale = false;
         self.latencies.add(took);
@@ -179,7 +183,7 @@ impl Track {
 
     /// A check that never passed is tried at a faster pace, which must not make it fail earlier.
     fn has_failed_enough(&self, now: Duration, since: Duration) -> bool {
-        let needed = self.settings.fail_after.max(1);
+        let needed = self.settings.fail_after;
         let lasted = now.saturating_sub(since);
         let ordinary = self.settings.interval.saturating_mul(needed - 1);
         self.in_a_row >= needed && (self.ever_passed || lasted >= ordinary)
@@ -190,8 +194,10 @@ impl Track {
         if from == to {
             return None;
         }
-        if to == CheckState::Failing {
-            self.changes_to_failing += 1;
+        match to {
+            CheckState::Pending => {}
+            CheckState::Passing => self.changes_to_passing += 1,
+            CheckState::Failing => self.changes_to_failing += 1,
         }
         if self.changes.len() == CHANGES {
             self.changes.pop_front();
@@ -201,24 +207,21 @@ impl Track {
         Some(change)
     }
 
-    fn is_old(&self, now: Moment) -> bool {
-        self.old_in(now).is_none()
-    }
-
-    /// How old what is known may be.
-    pub fn allowed_age(&self) -> Duration {
-        self.settings.interval + self.settings.timeout + LATE
-    }
-
-    /// How long until what is known is too old, if nothing becomes known; `None` if it is.
-    pub fn old_in(&self, now: Moment) -> Option<Duration> {
+    /// Until when what is known is not too old. A sound check has its next result before that.
+    pub fn fresh_until(&self) -> Duration {
         let known = self.last.as_ref().map_or(self.since, |last| last.at.monotonic);
-        (known + self.allowed_age()).checked_sub(now.monotonic)
+        known
+            .saturating_add(self.settings.interval)
+            .saturating_add(self.settings.timeout)
+            .saturating_add(LATE)
     }
 
-    /// Looks whether what is known is too old by now.
-    pub fn age(&mut self, now: Moment) {
-        self.stale |= self.is_old(now);
+    /// Looks whether what is known is too old by now; gives the moment up to which the answer stays the same, if
+    /// nothing is recorded.
+    pub fn age(&mut self, now: Moment) -> Duration {
+        let fresh_until = self.fresh_until();
+        self.stale |= now.monotonic > fresh_until;
+        if self.stale { Duration::MAX } else { fresh_until }
     }
 
     /// Whether observers are to be told that it has become stale, or is no more.
@@ -269,3 +272,6 @@ impl Track {
         Some(words)
     }
 }
+
+#[cfg(test)]
+mod tests;

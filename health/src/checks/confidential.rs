@@ -4,7 +4,7 @@ use std::fmt;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::words::one_line;
+use super::words::{cut, joined};
 
 const HIDDEN: &str = "***";
 
@@ -36,7 +36,7 @@ impl Confidential {
                 [written, &spaced].map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned())
             {
                 forms.push(utf8_percent_encode(&decoded, NON_ALPHANUMERIC).to_string());
-                forms.push(one_line(&decoded));
+                forms.push(joined(&decoded));
                 forms.push(decoded);
             }
             forms.push(written.to_owned());
@@ -55,8 +55,8 @@ impl Confidential {
             }
             text
         };
-        // Before it is cut, or a part of the password might be left; and after it, when two lines have become one.
-        let text = hide(one_line(&hide(text.to_owned())));
+        // Again when two lines have become one, and before it is cut, or a part of the password might be left.
+        let text = cut(hide(joined(&hide(text.to_owned()))));
         // A password of asterisks and the like.
         if self.0.iter().any(|form| text.contains(form.as_str())) {
             return WITHHELD.to_owned();

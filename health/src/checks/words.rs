@@ -5,6 +5,11 @@ const LONGEST: usize = 200;
 
 /// On one line, without control characters, and no longer than a line should be.
 pub(super) fn one_line(text: &str) -> String {
+    cut(joined(text))
+}
+
+/// On one line, without control characters.
+pub(super) fn joined(text: &str) -> String {
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
         if word.is_empty() {
@@ -15,6 +20,10 @@ pub(super) fn one_line(text: &str) -> String {
         }
         line.push_str(word);
     }
+    line
+}
+
+pub(super) fn cut(mut line: String) -> String {
     if let Some((end, _)) = line.char_indices().nth(LONGEST) {
         line.truncate(end);
         line.push_str("...");

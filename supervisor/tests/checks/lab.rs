@@ -108,8 +108,16 @@ impl Probing {
         }
     }
 
-    /// All answers of `/healthz` and of `/readyz` so far, without repetitions.
+    /// Waits for answers to what is asked from now on.
+    pub fn wait_for_answers(&self) {
+        let count = || self.seen.lock().expect("no panic while it is held").len();
+        let before = count();
+        eventually("answers", || (count() >= before + 2).then_some(()));
+    }
+
+    /// All answers of `/healthz` and of `/readyz` until now, without repetitions.
     pub fn seen(&self) -> (Vec<u16>, Vec<u16>) {
+        self.wait_for_answers();
         let seen = self.seen.lock().expect("no panic while it is held");
         let (mut healthz, mut readyz): (Vec<u16>, Vec<u16>) = seen.iter().copied().unzip();
         healthz.dedup();

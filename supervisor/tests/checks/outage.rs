@@ -42,6 +42,7 @@ fn start(url: &str) -> Runmate {
 /// Both checks fail for as long as it lasts, and pass soon after; `/healthz` says 200 all the while.
 fn see_through(run: &Runmate, begin: impl FnOnce(), reason: &str, end: impl FnOnce()) {
     let probing = Probing::start(run.health_address());
+    probing.wait_for_answers();
     let began = Instant::now();
     begin();
     wait_state(run, "soft", "failing");
