@@ -1,0 +1,12 @@
+//! The built-in checks against real servers: those that answer, refuse, hang, and come back.
+
+mod certificate;
+mod databases;
+mod exec;
+mod lookup;
+mod mysql;
+mod postgres;
+mod redis;
+mod silent;
+mod support;
+mod web;
