@@ -98,8 +98,7 @@ impl Redis {
         };
         Ok(Redis {
             place,
-            // It would be two more commands, which a user with few rights may not have.
-            login: info.redis_settings().clone().set_skip_set_lib_name(),
+            login: info.redis_settings().clone(),
             confidential: Confidential::of(url),
             kept: Mutex::new(None),
         })
@@ -137,13 +136,26 @@ impl Redis {
     ) -> Result<Kept, Failure> {
         // How long a look may take is not the driver's to say.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let connected = MultiplexedConnection::new_with_config(&self.login, stream, config).await;
+        // Nobody is logged in yet: the driver would not tell what the server says to that.
+        let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let connected = MultiplexedConnection::new_with_config(&nobody, stream, config).await;
         let (connection, served) = connected.map_err(|error| self.failed(&error))?;
-        Ok(Kept {
+        let mut kept = Kept {
             connection,
             task: tokio::spawn(served).abort_handle(),
             since: Instant::now(),
-        })
+        };
+        if let Some(password) = self.login.password() {
+            let refused = |error: RedisError| self.login_refused(&error);
+            kept.authenticate(self.login.username(), password)
+                .await
+                .map_err(refused)?;
+        }
+        if self.login.db() != 0 {
+            let asked = kept.run(redis::cmd("SELECT").arg(self.login.db())).await;
+            asked.map_err(|error| self.failed(&error))?;
+        }
+        Ok(kept)
     }
 
     fn keep(&self, kept: Kept) {
@@ -158,19 +170,63 @@ impl Redis {
 
     fn failed(&self, error: &RedisError) -> Failure {
         let place = &self.place;
-        let said = self.confidential.scrub(&error.to_string());
-        Failure::new(match error.kind() {
-            ErrorKind::AuthenticationFailed => format!("{place} refuses the login: {said}"),
-            ErrorKind::Io if error.is_connection_dropped() => format!("{place} closed the connection"),
-            ErrorKind::Parse => format!("what {place} answered is not Redis's protocol"),
-            _ => format!("{place} says: {said}"),
+        Failure::new(match (error.code(), error.kind()) {
+            (Some("NOAUTH" | "NOPERM"), _) => return self.login_refused(error),
+            (Some(_), _) => format!("{place} says: {}", self.said(error)),
+            (None, ErrorKind::Io) if error.is_connection_dropped() => {
+                format!("{place} closed the connection")
+            }
+            (None, ErrorKind::Parse) => format!("what {place} answered is not Redis's protocol"),
+            (None, _) => format!("asking {place}: {}", self.said(error)),
         })
+    }
+
+    fn login_refused(&self, error: &RedisError) -> Failure {
+        match error.code() {
+            Some(_) => Failure::new(format!("{} refuses the login: {}", self.place, self.said(error))),
+            None => self.failed(error),
+        }
+    }
+
+    /// The server's words and its code, or the driver's.
+    fn said(&self, error: &RedisError) -> String {
+        let (Some(code), detail) = (error.code(), error.detail()) else {
+            return self.confidential.scrub(&error.to_string());
+        };
+        let detail = detail.unwrap_or("an error");
+        format!(
+            "{} ({})",
+            self.confidential.scrub(detail),
+            self.confidential.scrub(code)
+        )
     }
 }
 
 impl Kept {
     async fn ping(&mut self) -> Result<(), RedisError> {
-        redis::cmd("PING").exec_async(&mut self.connection).await
+        self.run(&redis::cmd("PING")).await
+    }
+
+    async fn authenticate(&mut self, user: Option<&str>, password: &str) -> Result<(), RedisError> {
+        let asked = match user {
+            None => return self.run(redis::cmd("AUTH").arg(password)).await,
+            Some(user) => self.run(redis::cmd("AUTH").arg(user).arg(password)).await,
+        };
+        match asked {
+            // Before version 6 there was one password and no users.
+            Err(error)
+                if error
+                    .detail()
+                    .is_some_and(|said| said.contains("wrong number of arguments")) =>
+            {
+                self.run(redis::cmd("AUTH").arg(password)).await
+            }
+            asked => asked,
+        }
+    }
+
+    async fn run(&mut self, command: &redis::Cmd) -> Result<(), RedisError> {
+        command.exec_async(&mut self.connection).await
     }
 }
 

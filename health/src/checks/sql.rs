@@ -10,6 +10,7 @@ use std::time::Duration;
 use sqlx::error::DatabaseError;
 use sqlx::{ConnectOptions, Connection, Error};
 use tokio::time::Instant;
+use tokio_rustls::rustls;
 
 use super::Address;
 use super::confidential::Confidential;
@@ -144,6 +145,9 @@ impl<C: Kind> Server<C> {
             }
             Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 format!("{place} closed the connection")
+            }
+            Error::Io(error) if error.get_ref().is_some_and(|error| error.is::<rustls::Error>()) => {
+                one_line(&format!("TLS with {place}: {error}"))
             }
             Error::Io(error) => one_line(&format!("cannot connect to {place}: {error}")),
             Error::Tls(error) => format!("TLS with {place}: {}", scrub(&error.to_string())),

@@ -46,15 +46,13 @@ const WRAPPER: [&str; 7] = [
     r#"ip link set lo up && mount --bind "$RESOLV_CONF" /etc/resolv.conf && exec "$0" "$@""#,
 ];
 
-fn resolver(options: &str) -> Vec<(&'static str, PathBuf)> {
+fn resolver(options: &str) -> (Vec<(&'static str, PathBuf)>, Dir) {
     let dir = Dir::new("runmate-resolver-");
     let file = dir.write(
         "resolv.conf",
         &format!("nameserver 127.0.0.1\noptions {options}\n"),
     );
-    // It stays until the test has ended, which is after this process has.
-    std::mem::forget(dir);
-    vec![("RESOLV_CONF", file)]
+    (vec![("RESOLV_CONF", file)], dir)
 }
 
 #[test]

@@ -179,9 +179,7 @@ fn https_is_verified() {
         || {
             let authority = Authority::new();
             let root = authority.root();
-            // It stays until the test has ended, which is after this process has.
-            std::mem::forget(authority);
-            vec![("SSL_CERT_FILE", root)]
+            (vec![("SSL_CERT_FILE", root)], authority)
         },
         || {
             block_on(async {
@@ -220,10 +218,11 @@ fn without_any_root_the_remedy_is_said() {
         "web::without_any_root_the_remedy_is_said",
         &[],
         || {
-            vec![
+            let nothing = vec![
                 ("SSL_CERT_FILE", "/dev/null".into()),
                 ("SSL_CERT_DIR", "/nowhere".into()),
-            ]
+            ];
+            (nothing, ())
         },
         || {
             block_on(async {

@@ -1,6 +1,6 @@
 //! TLS, the client's half of it.
 
-#[cfg(any(feature = "http", feature = "redis"))]
+#[cfg(feature = "_verified")]
 mod verified;
 
 use std::io;
@@ -10,7 +10,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use super::words::one_line;
 use crate::check::Failure;
 
-#[cfg(any(feature = "http", feature = "redis"))]
+#[cfg(feature = "_verified")]
 pub(super) use verified::Tls;
 
 pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, Failure> {

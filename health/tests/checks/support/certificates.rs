@@ -46,10 +46,12 @@ impl Authority {
             path: dir.path().to_owned(),
             _dir: Some(dir),
         };
-        authority.openssl(
+        // A name that no other has, or their signatures would be tried.
+        let name = authority.path.file_name().expect("a name").to_string_lossy();
+        authority.openssl(&format!(
             "req -x509 -config openssl.cnf -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout root.key \
-             -out root.pem -days 365 -subj /CN=tests -addext basicConstraints=critical,CA:TRUE",
-        );
+             -out root.pem -days 365 -subj /CN={name} -addext basicConstraints=critical,CA:TRUE"
+        ));
         authority
     }
 

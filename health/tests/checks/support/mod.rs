@@ -64,11 +64,11 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut()
 const ALONE: &str = "RUNMATE_TEST_ALONE";
 
 /// Runs a test in a process of its own, with variables of its own, started by `wrapper` if that is not empty.
-/// There `inside` is called; `prepare` makes the variables.
-pub fn alone(
+/// There `inside` is called; `prepare` makes the variables, and what has to stay until that has ended.
+pub fn alone<T>(
     test: &str,
     wrapper: &[&str],
-    prepare: impl FnOnce() -> Vec<(&'static str, PathBuf)>,
+    prepare: impl FnOnce() -> (Vec<(&'static str, PathBuf)>, T),
     inside: impl FnOnce(),
 ) {
     if std::env::var_os(ALONE).is_some_and(|name| name == test) {
@@ -77,11 +77,12 @@ pub fn alone(
     let itself = std::env::current_exe().expect("this program");
     let mut words: Vec<_> = wrapper.iter().map(|word| (*word).into()).collect();
     words.push(itself.into_os_string());
+    let (variables, _kept) = prepare();
     let output = Command::new(&words[0])
         .args(&words[1..])
         .args(["--exact", test, "--nocapture"])
         .env(ALONE, test)
-        .envs(prepare())
+        .envs(variables)
         .output()
         .unwrap_or_else(|error| panic!("cannot run {:?}: {error}", words[0]));
     let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
