@@ -3,6 +3,7 @@
 mod certificate;
 mod databases;
 mod exec;
+mod hostile;
 mod lookup;
 mod mysql;
 mod postgres;

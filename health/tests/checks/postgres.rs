@@ -1,9 +1,11 @@
 //! PostgreSQL's own ways. What all databases have in common is in `databases`.
 
+use std::time::Duration;
+
 use runmate_health::checks::Postgres;
 
 use crate::support::postgres::Postgres as Server;
-use crate::support::{PASSWORD, look, passes, why};
+use crate::support::{PASSWORD, look, look_for, passes, until, why};
 
 #[tokio::test]
 async fn a_look_is_one_statement_and_all_share_one_connection() {
@@ -83,6 +85,25 @@ async fn what_is_wrong_is_said_in_the_servers_words_and_without_the_password() {
         refused,
         "cannot connect to 127.0.0.1:1: Connection refused (os error 111)"
     );
+}
+
+/// A pooler is up when the database behind it is not, and answers what it can by itself.
+#[tokio::test]
+async fn behind_pgbouncer_it_is_the_database_that_counts() {
+    let mut server = Server::start();
+    let (_pgbouncer, port) = server.pgbouncer();
+    let check = Postgres::new(&server.url_at(port)).unwrap();
+    for _ in 0..3 {
+        passes(&check).await;
+    }
+    server.stop();
+    for _ in 0..3 {
+        let looked = look_for(&check, Duration::from_millis(300)).await;
+        assert!(!matches!(looked, Some(Ok(_))), "{looked:?}");
+    }
+    server.start_again();
+    let comes_back = async || matches!(look_for(&check, Duration::from_secs(2)).await, Some(Ok(_)));
+    until("it passes again", comes_back).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A PostgreSQL on 127.0.0.1 and on a Unix socket, which writes down every statement.
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -118,6 +119,24 @@ impl Postgres {
     /// Through something in front of it.
     pub fn url_at(&self, port: u16) -> String {
         format!("postgres://app:{PASSWORD_ENCODED}@127.0.0.1:{port}/postgres")
+    }
+
+    /// A pgbouncer in front of it that takes in anybody, and its port. It shares one connection.
+    pub fn pgbouncer(&self) -> (Daemon, u16) {
+        let log = self.dir.file("pgbouncer.log");
+        on_a_free_port(&log, |port| {
+            let config = format!(
+                "[databases]\n* = host=127.0.0.1 port={} user=app password='{PASSWORD}'\n[pgbouncer]\n\
+                 listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
+                 pool_mode = transaction\ndefault_pool_size = 1\nserver_login_retry = 0\n",
+                self.port
+            );
+            let config = self.dir.write("pgbouncer.ini", &config);
+            let mut pgbouncer = Command::new(find_program("pgbouncer"));
+            run_as(pgbouncer.arg(config), postgres_user());
+            let answers = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+            Daemon::start(&mut pgbouncer, &log, libc::SIGKILL, answers)
+        })
     }
 
     /// Runs a statement with psql.
