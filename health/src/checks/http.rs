@@ -95,18 +95,16 @@ impl Http {
             .header(header::CONNECTION, "close")
             .body(String::new())
             .map_err(|_| Failure::unknown("the URL cannot be asked for"))?;
-        let answer = sender.send_request(request);
+        let mut answer = std::pin::pin!(sender.send_request(request));
         let mut connection = std::pin::pin!(connection);
-        tokio::select! {
-            answer = answer => match answer {
-                Ok(answer) => Ok(answer.status().as_u16()),
-                Err(error) => Err(self.failed(&error)),
-            },
-            // It drives the request, and ends on its own only when that is over.
-            ended = &mut connection => Err(match ended {
-                Ok(()) => Failure::new(format!("{} closed the connection without an answer", self.address)),
-                Err(error) => self.failed(&error),
-            }),
+        let answer = tokio::select! {
+            answer = &mut answer => answer,
+            // It drives the request. An answer without a body and the end of the connection may come together.
+            _ = &mut connection => answer.await,
+        };
+        match answer {
+            Ok(answer) => Ok(answer.status().as_u16()),
+            Err(error) => Err(self.failed(&error)),
         }
     }
 
