@@ -206,9 +206,9 @@ impl Level {
 pub struct Settings {
     /// How much it matters. Default: degraded.
     pub level: Level,
-    /// From the start of one look to the start of the next. Default: 10 s.
+    /// From the start of one look to the start of the next; at least 1 ms, at most a year. Default: 10 s.
     pub interval: Duration,
-    /// How long a look may take; it has failed then. Default: 2 s.
+    /// How long a look may take; it has failed then. At least 1 ms, at most a year. Default: 2 s.
     pub timeout: Duration,
     /// How many failures in a row make it failing; 0 counts as 1. Default: 3.
     pub fail_after: u32,
@@ -225,6 +225,21 @@ impl Default for Settings {
             timeout: Duration::from_secs(2),
             fail_after: 3,
             pass_after: 1,
+        }
+    }
+}
+
+impl Settings {
+    /// With what can be reckoned with: no endless loop, no sum beyond what a clock can show.
+    fn bounded(self) -> Settings {
+        const SHORTEST: Duration = Duration::from_millis(1);
+        const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+        Settings {
+            interval: self.interval.clamp(SHORTEST, LONGEST),
+            timeout: self.timeout.clamp(SHORTEST, LONGEST),
+            fail_after: self.fail_after.max(1),
+            pass_after: self.pass_after.max(1),
+            ..self
         }
     }
 }

@@ -21,8 +21,9 @@ use crate::check::{Failure, Looked, Observation};
 /// server that takes nobody in any more, would not be seen by who is in already.
 const CONNECTION_LASTS: Duration = Duration::from_secs(5 * 60);
 
-/// A statement rather than the driver's ping: pgbouncer and ProxySQL answer pings by themselves, when the database
-/// behind them is gone, too.
+/// A statement rather than the driver's ping: that is answered by MySQL's proxies themselves, also when no database is
+/// behind them (ProxySQL does), and PostgreSQL has none; the driver's, an empty `Sync`, leads nowhere beyond the
+/// protocol. A statement is also seen by who counts them.
 pub(super) const STATEMENT: &str = "SELECT 1";
 
 /// A question under way.
