@@ -15,6 +15,8 @@ mod exec;
 mod fds;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "_server")]
+mod kept;
 mod memory;
 #[cfg(feature = "mysql")]
 mod mysql;
