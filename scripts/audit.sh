@@ -30,7 +30,9 @@ aws-smithy-http-client=runmate-secrets
 aws-smithy-runtime-api=runmate-secrets
 aws-smithy-types=runmate-secrets
 aws-credential-types=runmate-secrets
-rustls-native-certs=runmate-secrets
+rustls-native-certs=runmate-secrets,runmate-health
+tokio-rustls=runmate-health
+redis=runmate-health
 "
 
 failed=0

@@ -1,7 +1,8 @@
 //! Host and port, and the addresses behind them.
 
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use tokio::net::TcpStream;
 
@@ -41,6 +42,12 @@ impl Address {
         Ok(Address::new(host, port))
     }
 
+    /// The name or address, without brackets.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
     pub(crate) fn new(host: &str, port: u16) -> Address {
         Address {
             host: host.to_owned(),
@@ -49,16 +56,21 @@ impl Address {
         }
     }
 
-    /// The address, if it is a literal one and no name has to be looked up.
-    pub fn literal(&self) -> Option<SocketAddr> {
-        let ip = self.host.parse().ok()?;
-        Some(SocketAddr::new(ip, self.port))
+    /// The addresses, if no name has to be looked up: a literal one, or those of localhost, which is always the
+    /// loopback interface (RFC 6761, section 6.3).
+    pub fn literal(&self) -> Option<Vec<SocketAddr>> {
+        let ips: Vec<IpAddr> = if self.host.eq_ignore_ascii_case("localhost") {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        } else {
+            vec![self.host.parse().ok()?]
+        };
+        Some(ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect())
     }
 
     /// All addresses. A lookup that hangs costs one thread, however often this is called.
     pub(crate) async fn look_up(&self) -> Result<Vec<SocketAddr>, Failure> {
-        if let Some(address) = self.literal() {
-            return Ok(vec![address]);
+        if let Some(addresses) = self.literal() {
+            return Ok(addresses);
         }
         let name = (self.host.clone(), self.port);
         let found = self
@@ -74,19 +86,68 @@ impl Address {
 
     /// A connection to the first address that accepts one.
     pub(crate) async fn connect(&self) -> Result<TcpStream, Failure> {
-        let mut last = None;
+        let mut first = None;
         for address in self.look_up().await? {
             match TcpStream::connect(address).await {
                 // Where nobody listens, the kernel may choose the very port as our side of the connection, and
                 // TCP then connects it to itself (RFC 9293, simultaneous open).
                 Ok(stream) if stream.local_addr().ok() == Some(address) => {}
                 Ok(stream) => return Ok(stream),
-                Err(error) => last = Some((address, error)),
+                Err(error) => first = first.or(Some((address, error))),
             }
         }
-        Err(Failure::new(match last {
+        Err(Failure::new(match first {
             Some((address, error)) => format!("cannot connect to {address}: {error}"),
-            None => format!("nobody listens on {}:{}", self.host, self.port),
+            None => format!("nobody listens on {self}"),
         }))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_with_ports_are_read() {
+        for (text, shown, literal) in [
+            ("db.example.com:5432", "db.example.com:5432", false),
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("[::1]:80", "[::1]:80", true),
+            ("localhost:6379", "localhost:6379", true),
+        ] {
+            let address = Address::parse(text).expect(text);
+            assert_eq!(
+                (address.to_string().as_str(), address.literal().is_some()),
+                (shown, literal)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_with_a_port_is_refused() {
+        for text in [
+            "",
+            "db",
+            "db:",
+            "db:0",
+            "db:65536",
+            ":80",
+            "[]:80",
+            "a b:80",
+            "u:p@db:80",
+            "http://db:80",
+        ] {
+            Address::parse(text).expect_err(text);
+        }
     }
 }

@@ -4,9 +4,48 @@
 //! report holds no URL, no password and nothing else of a secret.
 
 mod address;
+mod amount;
+#[cfg(feature = "certificate")]
+mod certificate;
+#[cfg(feature = "_server")]
+mod confidential;
+mod disk;
+#[cfg(feature = "exec")]
+mod exec;
+mod fds;
+#[cfg(feature = "http")]
+mod http;
+mod memory;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "_sql")]
+mod sql;
 mod tcp;
+#[cfg(feature = "_tls")]
+mod tls;
+#[cfg(any(feature = "_server", feature = "_tls"))]
+mod words;
 
 pub use address::Address;
+#[cfg(feature = "certificate")]
+pub use certificate::Certificate;
+pub use disk::Disk;
+#[cfg(feature = "exec")]
+pub use exec::Exec;
+pub use fds::Fds;
+#[cfg(feature = "http")]
+pub use http::Http;
+pub use memory::Memory;
+#[cfg(feature = "mysql")]
+pub use mysql::MySql;
+#[cfg(feature = "postgres")]
+pub use postgres::Postgres;
+#[cfg(feature = "redis")]
+pub use redis::Redis;
 pub use tcp::Tcp;
 
 use std::fmt;

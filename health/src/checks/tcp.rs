@@ -15,6 +15,11 @@ impl Tcp {
     pub fn new(address: &str) -> Result<Tcp, Invalid> {
         Address::parse(address).map(Tcp)
     }
+
+    /// Whether no name has to be looked up.
+    pub fn is_local(&self) -> bool {
+        self.0.literal().is_some()
+    }
 }
 
 impl Check for Tcp {

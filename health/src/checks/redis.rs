@@ -1,0 +1,256 @@
+//! A Redis answers.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::confidential::Confidential;
+use super::tls::Tls;
+use super::{Address, Invalid};
+use crate::check::{Check, ComponentType, Failure, Look, Looked, Observation};
+
+/// As long a connection is kept before the password is tried again.
+const CONNECTION_LASTS: Duration = Duration::from_secs(5 * 60);
+
+/// Passes if a Redis, or what speaks its protocol (Valkey, Dragonfly, ElastiCache), answers a `PING`. A replica passes,
+/// too; one that is still loading its data does not.
+///
+/// One connection is kept, so that a look costs one round trip. A connection that is broken is replaced within the
+/// same look. Every five minutes it is replaced anyway, so that a changed password or a full server is noticed.
+///
+/// `rediss` verifies the certificate with the system's roots (or those of `SSL_CERT_FILE`).
+pub struct Redis {
+    place: Place,
+    login: RedisConnectionInfo,
+    confidential: Confidential,
+    /// Taken out by a look, and put back only after all went well. Whoever is dropped in the middle leaves nothing.
+    kept: Mutex<Option<Kept>>,
+}
+
+enum Place {
+    Network(Address),
+    Encrypted(Address, Tls),
+    Socket(PathBuf),
+}
+
+/// A connection and the task that serves it.
+struct Kept {
+    connection: MultiplexedConnection,
+    task: AbortHandle,
+    since: Instant,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Redis {
+    /// A check of `redis://USER:PASSWORD@HOST:PORT/NUMBER` (of which only the host is needed), of `rediss://` with
+    /// TLS, or of a Unix socket, `unix:/run/redis.sock` or `redis+unix:///run/redis.sock?pass=PASSWORD`. Valkey's
+    /// names for them (`valkey://`) do as well.
+    ///
+    /// # Errors
+    /// If it is no such URL, or asks not to verify the certificate (`#insecure`).
+    pub fn new(url: &str) -> Result<Redis, Invalid> {
+        let wrong = || {
+            Invalid(
+                "this is no URL of a Redis; write redis://USER:PASSWORD@HOST:PORT, or rediss://... for TLS"
+                    .into(),
+            )
+        };
+        if url.ends_with("#insecure") {
+            return Err(Invalid(
+                "#insecure is not supported; let SSL_CERT_FILE name a file with the server's root certificate".into(),
+            ));
+        }
+        // TLS is ours: the driver is to see the stream in it.
+        let (scheme, rest) = url.split_once(':').ok_or_else(wrong)?;
+        let encrypted = ["rediss", "valkeys"].contains(&scheme);
+        let plain = if encrypted {
+            format!("redis:{rest}")
+        } else {
+            url.to_owned()
+        };
+        let info = plain.into_connection_info().map_err(|_| wrong())?;
+        let place = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                let address = Address::new(host, *port);
+                if encrypted {
+                    Place::Encrypted(address, Tls::default())
+                } else {
+                    Place::Network(address)
+                }
+            }
+            ConnectionAddr::Unix(path) => Place::Socket(path.clone()),
+            _ => return Err(wrong()),
+        };
+        Ok(Redis {
+            place,
+            login: info.redis_settings().clone(),
+            confidential: Confidential::of(url),
+            kept: Mutex::new(None),
+        })
+    }
+
+    async fn ask(&self) -> Looked {
+        let kept = self.kept().take();
+        if let Some(mut kept) = kept
+            && kept.ping().await.is_ok()
+        {
+            self.keep(kept);
+            return Ok(Observation::default());
+        }
+        let mut kept = match &self.place {
+            Place::Network(address) => self.log_in(address.connect().await?).await?,
+            Place::Encrypted(address, tls) => {
+                let stream = address.connect().await?;
+                self.log_in(tls.connect(stream, address.host()).await?).await?
+            }
+            Place::Socket(path) => {
+                let stream = UnixStream::connect(path).await;
+                let stream = stream
+                    .map_err(|error| Failure::new(format!("cannot connect to {}: {error}", self.place)))?;
+                self.log_in(stream).await?
+            }
+        };
+        kept.ping().await.map_err(|error| self.failed(&error))?;
+        self.keep(kept);
+        Ok(Observation::default())
+    }
+
+    async fn log_in(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Kept, Failure> {
+        // How long a look may take is not the driver's to say.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        // Nobody is logged in yet: the driver would not tell what the server says to that.
+        let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let connected = MultiplexedConnection::new_with_config(&nobody, stream, config).await;
+        let (connection, served) = connected.map_err(|error| self.failed(&error))?;
+        let mut kept = Kept {
+            connection,
+            task: tokio::spawn(served).abort_handle(),
+            since: Instant::now(),
+        };
+        if let Some(password) = self.login.password() {
+            let refused = |error: RedisError| self.login_refused(&error);
+            kept.authenticate(self.login.username(), password)
+                .await
+                .map_err(refused)?;
+        }
+        if self.login.db() != 0 {
+            let asked = kept.run(redis::cmd("SELECT").arg(self.login.db())).await;
+            asked.map_err(|error| self.failed(&error))?;
+        }
+        Ok(kept)
+    }
+
+    fn keep(&self, kept: Kept) {
+        if kept.since.elapsed() < CONNECTION_LASTS {
+            *self.kept() = Some(kept);
+        }
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, error: &RedisError) -> Failure {
+        let place = &self.place;
+        Failure::new(match (error.code(), error.kind()) {
+            (Some("NOAUTH" | "NOPERM"), _) => return self.login_refused(error),
+            (Some(_), _) => format!("{place} says: {}", self.said(error)),
+            (None, ErrorKind::Io) if error.is_connection_dropped() => {
+                format!("{place} closed the connection")
+            }
+            (None, ErrorKind::Parse) => format!("what {place} answered is not Redis's protocol"),
+            (None, _) => format!("asking {place}: {}", self.said(error)),
+        })
+    }
+
+    fn login_refused(&self, error: &RedisError) -> Failure {
+        match error.code() {
+            Some(_) => Failure::new(format!("{} refuses the login: {}", self.place, self.said(error))),
+            None => self.failed(error),
+        }
+    }
+
+    /// The server's words and its code, or the driver's.
+    fn said(&self, error: &RedisError) -> String {
+        let (Some(code), detail) = (error.code(), error.detail()) else {
+            return self.confidential.scrub(&error.to_string());
+        };
+        let detail = detail.unwrap_or("an error");
+        format!(
+            "{} ({})",
+            self.confidential.scrub(detail),
+            self.confidential.scrub(code)
+        )
+    }
+}
+
+impl Kept {
+    async fn ping(&mut self) -> Result<(), RedisError> {
+        self.run(&redis::cmd("PING")).await
+    }
+
+    async fn authenticate(&mut self, user: Option<&str>, password: &str) -> Result<(), RedisError> {
+        let asked = match user {
+            None => return self.run(redis::cmd("AUTH").arg(password)).await,
+            Some(user) => self.run(redis::cmd("AUTH").arg(user).arg(password)).await,
+        };
+        match asked {
+            // Before version 6 there was one password and no users.
+            Err(error)
+                if error
+                    .detail()
+                    .is_some_and(|said| said.contains("wrong number of arguments")) =>
+            {
+                self.run(redis::cmd("AUTH").arg(password)).await
+            }
+            asked => asked,
+        }
+    }
+
+    async fn run(&mut self, command: &redis::Cmd) -> Result<(), RedisError> {
+        command.exec_async(&mut self.connection).await
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Network(address) | Place::Encrypted(address, _) => address.fmt(f),
+            Place::Socket(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Check for Redis {
+    fn look(&self) -> Look<'_> {
+        Box::pin(self.ask())
+    }
+
+    fn component_type(&self) -> ComponentType {
+        ComponentType::Datastore
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").finish_non_exhaustive()
+    }
+}
