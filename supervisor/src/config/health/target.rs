@@ -39,19 +39,29 @@ pub(crate) fn check_url(kind: &CheckKind, url: &str) -> Result<(), String> {
             "a URL that begins with {scheme}:// belongs under {key}; write {key} = \"...\""
         ));
     }
-    match kind {
-        CheckKind::Tcp(_) => checks::Tcp::new(url)
-            .map(drop)
-            .map_err(|_| "is no host with a port; write one such as \"db.example.com:5432\"".to_owned()),
+    let result = match kind {
+        CheckKind::Postgres(_) => checks::Postgres::new(url).map(drop),
+        CheckKind::MySql(_) => checks::MySql::new(url).map(drop),
+        CheckKind::Redis(_) => checks::Redis::new(url).map(drop),
+        CheckKind::Http(_) => checks::Http::new(url).map(drop),
+        // The library shows what it cannot read, and this may be a secret in the wrong place.
+        CheckKind::Tcp(_) => {
+            return checks::Tcp::new(url)
+                .map(drop)
+                .map_err(|_| "is no host with a port; write one such as \"db.example.com:5432\"".to_owned());
+        }
         _ => Ok(()),
-    }
+    };
+    result.map_err(|invalid| invalid.to_string())
 }
 
 /// Whether this is the `HOST:PORT` of a server.
 pub(super) fn check_server(server: &str) -> Result<(), String> {
-    checks::Tcp::new(server)
-        .map(drop)
-        .map_err(|_| format!("{server:?} is no server; write one such as \"api.example.com:443\", or a path with a '/' in front"))
+    checks::Certificate::of_server(server).map(drop).map_err(|_| {
+        format!(
+            "{server:?} is no server; write one such as \"api.example.com:443\", or a path with a '/' in front"
+        )
+    })
 }
 
 impl CheckKind {
@@ -150,21 +160,31 @@ pub(in crate::config) fn describe(kind: &CheckKind) -> String {
     }
 }
 
-/// Where the check runs.
+/// Where the check runs: PID 1 itself looks up no names and has neither TLS nor drivers.
 pub(in crate::config) fn place(kind: &CheckKind) -> &'static str {
-    match kind {
+    let here = match kind {
         CheckKind::Exec(_) | CheckKind::Disk { .. } | CheckKind::Memory { .. } | CheckKind::Fds { .. } => {
-            "in PID 1"
+            true
         }
-        CheckKind::Http(url) | CheckKind::Tcp(url) if url.literal().is_some_and(is_literal) => "in PID 1",
-        _ => "in the helper",
+        CheckKind::Http(url) => with_literal(url, checks::Http::new).is_some_and(|http| http.is_local()),
+        CheckKind::Tcp(address) => with_literal(address, checks::Tcp::new).is_some_and(|tcp| tcp.is_local()),
+        CheckKind::Postgres(_)
+        | CheckKind::MySql(_)
+        | CheckKind::Redis(_)
+        | CheckKind::Certificate { .. } => false,
+    };
+    match (here, kind.url()) {
+        (true, _) => "in PID 1",
+        // What it comes to is known only with its secrets.
+        (false, Some(url))
+            if url.literal().is_none() && matches!(kind, CheckKind::Http(_) | CheckKind::Tcp(_)) =>
+        {
+            "in PID 1 or in the helper"
+        }
+        (false, _) => "in the helper",
     }
 }
 
-/// Whether the address is written out and nothing has to be encrypted: no name to look up, no TLS.
-fn is_literal(url: &str) -> bool {
-    let encrypted = url
-        .get(..8)
-        .is_some_and(|start| start.eq_ignore_ascii_case("https://"));
-    !encrypted && without_port(authority(url)).parse::<IpAddr>().is_ok()
+fn with_literal<T>(url: &Text, make: impl Fn(&str) -> Result<T, checks::Invalid>) -> Option<T> {
+    url.literal().and_then(|url| make(url).ok())
 }

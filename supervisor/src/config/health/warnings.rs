@@ -8,18 +8,23 @@ use crate::config::{Plan, units};
 /// The warnings about the checks of a plan, each a full sentence.
 pub(in crate::config) fn warnings(plan: &Plan) -> Vec<String> {
     let checks = plan.health.checks.iter();
-    checks.flat_map(|check| of_check(check, plan)).collect()
+    let mut warnings: Vec<String> = checks.flat_map(|check| of_check(check, plan)).collect();
+    let unseen = plan.health.checks.iter().filter(|check| check.restart.is_none());
+    let unseen: Vec<&str> = unseen.map(|check| check.name.as_str()).collect();
+    if plan.health.listen.is_none() && !unseen.is_empty() {
+        warnings.push(format!(
+            "these health checks are run for nothing, as there are no health endpoints to show them and they restart \
+             no process: {}.",
+            unseen.join(", ")
+        ));
+    }
+    warnings
 }
 
 fn of_check(check: &HealthCheck, plan: &Plan) -> Vec<String> {
     let key = format!("health.check.{}", check.name);
     let (settings, shared) = (&check.settings, check.kind.is_shared());
     let mut warnings = Vec::new();
-    if plan.health.listen.is_none() && check.restart.is_none() {
-        warnings.push(format!(
-            "{key} is run for nothing: there are no health endpoints that could show it, and it restarts no process."
-        ));
-    }
     if settings.level == Level::Critical && shared {
         warnings.push(format!(
             "{key} is critical and looks at what other containers use too: when that is down, the platform \

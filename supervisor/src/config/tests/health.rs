@@ -381,8 +381,8 @@ fn a_check_that_nobody_can_see_is_warned_of() {
     assert_eq!(
         off(""),
         [
-            "health.check.it is run for nothing: there are no health endpoints that could show it, and it restarts no \
-             process."
+            "these health checks are run for nothing, as there are no health endpoints to show them and they restart \
+             no process: it."
         ]
     );
     assert_eq!(off("restart = \"app\""), [""; 0]);

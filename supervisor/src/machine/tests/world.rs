@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::super::event::{Action, Cause, End, Event, Fault, Pid, Report, Target, Time};
+use super::super::event::{Action, Cause, End, Event, Pid, Report, Target, Time};
 use super::super::plan::{Kind, OnExit, Plan, ProcessId};
 use super::super::state::Machine;
 use crate::signal::Signal;
@@ -49,8 +49,8 @@ pub struct World {
     pub hurry: bool,
     pub exited: Option<(i32, Cause)>,
     pub signals: u32,
-    /// Health checks ask for new lives.
-    pub unhealthy: bool,
+    /// How often health checks may still ask for a new life: each time doubles what can happen.
+    pub patience: u32,
     /// Commands that cannot be executed: never (`false`), or not now (`true`).
     pub broken: Vec<Option<bool>>,
     next_pid: Pid,
@@ -70,7 +70,7 @@ impl World {
             hurry: false,
             exited: None,
             signals: 0,
-            unhealthy: true,
+            patience: u32::MAX,
             broken: vec![None; count],
             next_pid: 100,
         }
@@ -275,50 +275,6 @@ impl World {
         Ok(())
     }
 
-    /// A health check asks for a new life of a process: it is asked to stop if it is ready and the container runs.
-    /// Otherwise nothing happens.
-    fn find_unhealthy(&mut self, process: ProcessId) -> Result<(), String> {
-        let ready = self.machine.view().processes[process.0].state == "ready";
-        if ready && self.drain_began.is_none() {
-            self.bodies[process.0].unhealthy = true;
-            self.feed(Event::Unhealthy(process))?;
-            let body = &self.bodies[process.0];
-            return match body.stopped_early || body.killed {
-                true => Ok(()),
-                false => Err(format!("{process:?} is unhealthy and goes on")),
-            };
-        }
-        let before = self.machine.clone();
-        let actions = self.machine.step(self.now, Event::Unhealthy(process));
-        if actions.is_empty() && self.machine == before {
-            return Ok(());
-        }
-        Err(format!(
-            "{process:?} has no life to lose, and {actions:?} follows"
-        ))
-    }
-
-    /// What was unhealthy and ended starts again, or its restarts are spent.
-    fn check_new_life(&self, process: ProcessId) -> Result<(), String> {
-        let track = &self.machine.tracks[process.0];
-        let policy = &self.machine.plan().policies[process.0];
-        let again = matches!(
-            self.machine.view().processes[process.0].state,
-            "restarting" | "starting" | "ready"
-        );
-        let spent = track.recent.len() >= policy.backoff.restarts as usize;
-        let allowed = match self.drain_cause {
-            None => again || spent && policy.on_exit == OnExit::Ignore,
-            Some(cause) => spent && cause == Cause::RestartsSpent(process, Fault::Unhealthy),
-        };
-        match allowed {
-            true => Ok(()),
-            false => Err(format!(
-                "{process:?} was unhealthy and gets no new life: {track:?}"
-            )),
-        }
-    }
-
     /// Everything that can happen next. `quantum`: how far time may move short of the deadline.
     pub fn moves(&self, quantum: Option<Duration>) -> Vec<Move> {
         let mut moves = Vec::new();
@@ -341,7 +297,7 @@ impl World {
                 if probed && self.machine.view().processes[index].state == "starting" {
                     moves.push(Move::Ready(process));
                 }
-                if self.unhealthy {
+                if self.patience > 0 {
                     moves.push(Move::Unhealthy(process));
                 }
             } else if body.group.is_some() {
