@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Puts in place what `make test` and `make bench` need beyond cargo: a few Debian packages, a Docker
 # daemon that answers, a Debian base image that no registry has to deliver, an emulator of AWS (moto,
-# from PyPI, in a directory of its own), frameworks that migrate databases (Debian and PyPI), and
-# sqlx-cli. Changes nothing when all of it is there (about a fifth of a second).
+# from PyPI, in a directory of its own), two readers of metrics (promtool and prometheus-client),
+# frameworks that migrate databases (Debian and PyPI), and sqlx-cli. Changes nothing when all of it is
+# there (about a fifth of a second).
 #
 #   scripts/setup-tests.sh         for the tests
 #   scripts/setup-tests.sh bench   the supervisors that the benchmarks compare with, too
@@ -16,8 +17,10 @@ LOG="$CACHE/dockerd.log"
 SUITE=bookworm
 IMAGE=runmate-test/debian:12
 TARBALL="$CACHE/debian-12.tar"
-# The tests look into the cache's moto (secrets/tests/support/moto.rs), frameworks and sqlx-cli, too.
+# The tests look into the cache's moto (secrets/tests/support/moto.rs), prometheus-client
+# (health/tests/metrics.rs), frameworks and sqlx-cli, too.
 MOTO_VERSION=5.2.5
+PROMETHEUS_CLIENT_VERSION=0.26.0
 SQLX_CLI="$CACHE/sqlx-cli"
 SQLX_CLI_VERSION=0.9.0
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -242,11 +245,13 @@ case "${1:-tests}" in
 tests | bench)
   need dockerd:docker.io docker:docker.io iptables:iptables debootstrap:debootstrap jq:jq \
     python3:python3 nginx:nginx postgres:postgresql psql:postgresql-client pgbouncer:pgbouncer \
-    mariadbd:mariadb-server redis-server:redis-server ip:iproute2 openssl:openssl strace:strace
+    mariadbd:mariadb-server redis-server:redis-server ip:iproute2 openssl:openssl strace:strace \
+    promtool:prometheus
   if [ "${1:-tests}" = bench ]; then
-    need tini:tini dumb-init:dumb-init s6-svscan:s6 supervisord:supervisor
+    need tini:tini dumb-init:dumb-init s6-svscan:s6 supervisord:supervisor wrk:wrk
   fi
   make_venv moto "$MOTO_VERSION" "moto[server]==$MOTO_VERSION"
+  make_venv prometheus-client "$PROMETHEUS_CLIENT_VERSION" "prometheus-client==$PROMETHEUS_CLIENT_VERSION"
   make_venv frameworks "$(cat "$HERE/frameworks.txt")" --requirement "$HERE/frameworks.txt"
   make_rails
   make_sqlx_cli

@@ -50,10 +50,27 @@ impl Board {
         }
     }
 
-    /// Brings what depends on the time up to date; gives the time since the snapshot was published.
+    /// Brings what depends on the time up to date; gives the moment up to which it stays so, if nothing happens.
     pub fn age(&mut self, now: Moment) -> Duration {
-        self.tracks.iter_mut().for_each(|track| track.age(now));
+        let ages = self.tracks.iter_mut().map(|track| track.age(now));
+        ages.min().unwrap_or(Duration::MAX)
+    }
+
+    /// How long ago the snapshot was published.
+    pub fn since_published(&self, now: Moment) -> Duration {
         now.monotonic.saturating_sub(self.published)
+    }
+
+    /// Adds a check; gives its place. A name that is taken gets a number: metrics tell checks apart by name.
+    pub fn add(&mut self, name: &str, new: impl FnOnce(String) -> Track) -> usize {
+        let taken = |name: &str| self.tracks.iter().any(|track| track.name == name);
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        let free = std::iter::once(name.to_owned())
+            .chain(numbered)
+            .find(|name| !taken(name))
+            .unwrap_or_default();
+        self.tracks.push(new(free));
+        self.tracks.len() - 1
     }
 
     pub fn verdicts(&self) -> Verdicts {
@@ -90,18 +107,18 @@ impl Board {
             .or(own(&self.snapshot.ready))
             .or_else(|| by_check(Board::holds_readyz));
         let reason = unhealthy.clone().or_else(|| {
-            let of_component = component.and_then(|component| component.output.clone());
-            join(
-                own(&self.snapshot.ready)
-                    .into_iter()
-                    .chain(troubled)
-                    .chain(of_component),
-            )
+            let of_component = component.map(|component| {
+                let said = component.output.clone();
+                said.unwrap_or_else(|| format!("{} is {}", component.name, component.state))
+            });
+            let known = own(&self.snapshot.ready).into_iter().chain(troubled);
+            join(known.chain(of_component))
         });
+        let reason = reason.unwrap_or_else(|| "what is wrong is being mended".to_owned());
         Verdicts {
             unhealthy,
             unready,
-            reason: reason.filter(|_| status != Status::Pass),
+            reason: (status != Status::Pass).then_some(reason),
             status,
         }
     }
@@ -142,3 +159,6 @@ fn join(reasons: impl Iterator<Item = String>) -> Option<String> {
     all.dedup();
     (!all.is_empty()).then(|| all.join("; "))
 }
+
+#[cfg(test)]
+mod tests;

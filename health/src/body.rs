@@ -1,7 +1,8 @@
 //! The bodies, built when a snapshot is published or a check has looked.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::board::{Board, Verdicts, troubles};
 use crate::check::{Change, CheckState, ComponentType, Latency, Level, Moment, Track};
+use crate::exposition::{Format, encode as encode_metrics};
 use crate::metrics;
 use crate::snapshot::{Component, Phase, Status};
 use crate::time::rfc3339;
@@ -19,12 +21,18 @@ pub(crate) struct Bodies {
     pub(crate) healthz: Answer,
     pub(crate) readyz: Answer,
     pub(crate) health: Answer,
-    /// In the text format of Prometheus 0.0.4.
-    pub(crate) prometheus: Answer,
-    pub(crate) open_metrics: Answer,
+    /// When a check becomes stale of which nobody hears anything until then.
+    pub(crate) true_until: Duration,
+    /// They say that the container is draining or exiting.
+    pub(crate) ending: bool,
+    /// Built for the first scrape after a change: they are most of the work, and there are more changes than
+    /// scrapes.
+    prometheus: OnceLock<Answer>,
+    open_metrics: OnceLock<Answer>,
 }
 
-/// One endpoint: its code, and its body without and with access to the details.
+/// One endpoint: its code, and its body without and with access to the details. A copy shares the bytes.
+#[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) code: StatusCode,
     pub(crate) plain: Bytes,
@@ -33,21 +41,37 @@ pub(crate) struct Answer {
 
 impl Bodies {
     pub(crate) fn build(board: &mut Board, now: Moment) -> Bodies {
-        let since_published = board.age(now);
+        let true_until = board.age(now);
         let verdicts = board.verdicts();
         let phase = board.phase();
-        let metrics = |format| Answer {
-            code: StatusCode::OK,
-            plain: metrics::plain(&verdicts, format).into(),
-            detailed: metrics::detailed(board, &verdicts, since_published, format).into(),
-        };
         Bodies {
             healthz: verdict(phase, verdicts.unhealthy.as_deref()),
             readyz: verdict(phase, verdicts.unready.as_deref()),
-            health: report(board, &verdicts, since_published, now.wall),
-            prometheus: metrics(metrics::Format::Prometheus),
-            open_metrics: metrics(metrics::Format::OpenMetrics),
+            health: report(board, &verdicts, now),
+            true_until,
+            ending: matches!(phase, Phase::Draining | Phase::Exiting),
+            prometheus: OnceLock::new(),
+            open_metrics: OnceLock::new(),
         }
+    }
+
+    /// The answer of `/metrics`, and `build` to make it if nobody has asked since the last change.
+    pub(crate) fn metrics(&self, format: Format, build: impl FnOnce() -> Answer) -> &Answer {
+        match format {
+            Format::Prometheus => self.prometheus.get_or_init(build),
+            Format::OpenMetrics => self.open_metrics.get_or_init(build),
+        }
+    }
+}
+
+/// What `/metrics` says.
+pub(crate) fn metrics(board: &Board, now: Moment, format: Format) -> Answer {
+    let verdicts = board.verdicts();
+    let detailed = metrics::detailed(board, &verdicts, board.since_published(now));
+    Answer {
+        code: StatusCode::OK,
+        plain: encode_metrics(&metrics::plain(&verdicts), format).into(),
+        detailed: encode_metrics(&detailed, format).into(),
     }
 }
 
@@ -87,7 +111,8 @@ struct Measurement<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     component_id: Option<String>,
     component_type: ComponentType,
-    observed_value: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed_value: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     observed_unit: Option<&'a str>,
     status: Status,
@@ -152,8 +177,9 @@ fn verdict(phase: Phase, failure: Option<&str>) -> Answer {
     }
 }
 
-fn report(board: &Board, verdicts: &Verdicts, since_published: Duration, now: SystemTime) -> Answer {
-    let time = rfc3339(now);
+fn report(board: &Board, verdicts: &Verdicts, now: Moment) -> Answer {
+    let time = rfc3339(now.wall);
+    let since_published = board.since_published(now);
     let status = verdicts.status;
     let mut checks: BTreeMap<String, Vec<Measurement<'_>>> = BTreeMap::new();
     checks.insert(
@@ -187,7 +213,7 @@ fn report(board: &Board, verdicts: &Verdicts, since_published: Duration, now: Sy
         let (what, measurement) = Measurement::check(track);
         let name = without_colons(&track.name);
         checks
-            .entry(format!("{name}:{what}"))
+            .entry(format!("{name}:{}", without_colons(what)))
             .or_default()
             .push(measurement);
     }
@@ -252,7 +278,7 @@ impl<'a> Measurement<'a> {
         Measurement {
             component_id: pid.map(|pid| pid.to_string()),
             component_type: kind,
-            observed_value: value,
+            observed_value: Some(value),
             observed_unit: None,
             status: Status::Pass,
             time: Some(time.to_owned()),
@@ -268,11 +294,11 @@ impl<'a> Measurement<'a> {
         let (what, value, unit) = match (measured, last) {
             (Some(measured), _) => (
                 measured.what.as_ref(),
-                json!(measured.value),
+                Some(json!(measured.value)),
                 Some(measured.unit.as_ref()),
             ),
-            (None, Some(last)) => ("responseTime", json!(millis(last.took)), Some("ms")),
-            (None, None) => ("responseTime", Value::Null, None),
+            (None, Some(last)) => ("responseTime", Some(json!(millis(last.took))), Some("ms")),
+            (None, None) => ("responseTime", None, None),
         };
         let output = track.trouble();
         let status = match track.state {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::Shared;
+use crate::shared::Shared;
 
 /// Begins a drain, and lets others wait for it.
 ///
@@ -36,11 +36,11 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Begins the drain. It cannot be undone. Takes effect for the very next request, before any body is built.
+    /// Begins the drain. It cannot be undone. Takes effect for the very next request, and costs no more than
+    /// setting a flag: what has to be built for it is built by who asks.
     pub fn begin(&self) {
         self.shared.draining.store(true, Ordering::Release);
         self.shared.begun.notify_waiters();
-        self.shared.change(|board| board.draining = true);
     }
 
     /// Whether it has begun.
@@ -60,5 +60,54 @@ impl Drain {
                 notified.await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::time::Duration;
+
+    use crate::{Access, Health, Phase, Snapshot};
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime")
+    }
+
+    #[test]
+    fn whoever_waits_hears_of_it_whenever_it_begins() {
+        for _ in 0..300 {
+            let drain = Health::new(Access::Public).drain();
+            let start = Barrier::new(3);
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        let begun = drain.begun();
+                        start.wait();
+                        runtime().block_on(async {
+                            tokio::time::timeout(Duration::from_secs(10), begun)
+                                .await
+                                .expect("it has begun")
+                        });
+                    });
+                }
+                start.wait();
+                drain.begin();
+            });
+            assert!(drain.has_begun());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_hears_of_a_drain_that_has_not_begun() {
+        let health = Health::new(Access::Public);
+        health.publish(Snapshot::new(Phase::Draining));
+        let drain = health.drain();
+        assert!(!drain.has_begun(), "the supervisor drains by what it publishes");
+        let waited = tokio::time::timeout(Duration::from_secs(60), drain.begun()).await;
+        assert!(waited.is_err());
     }
 }

@@ -10,8 +10,9 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::Shared;
 use crate::body::{Answer, Bodies};
+use crate::exposition::Format;
+use crate::shared::Shared;
 
 const JSON: &str = "application/json";
 const HEALTH_JSON: &str = "application/health+json";
@@ -46,7 +47,7 @@ async fn readyz(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respon
 }
 
 async fn health(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    answer(&shared, &headers, HEALTH_JSON, |bodies| &bodies.health)
+    choose(&shared.bodies().health, shared.allows(&headers), HEALTH_JSON)
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
@@ -55,28 +56,24 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.contains("application/openmetrics-text"));
-    if open {
-        answer(&shared, &headers, OPEN_METRICS, |bodies| &bodies.open_metrics)
+    let (format, content_type) = if open {
+        (Format::OpenMetrics, OPEN_METRICS)
     } else {
-        answer(&shared, &headers, PROMETHEUS, |bodies| &bodies.prometheus)
-    }
+        (Format::Prometheus, PROMETHEUS)
+    };
+    choose(&shared.metrics(format), shared.allows(&headers), content_type)
 }
 
 /// `/healthz` and `/readyz`: a drain that has begun is told even before there are bodies that say so.
 fn yes_or_no(shared: &Shared, headers: &HeaderMap, which: fn(&Bodies) -> &Answer) -> Response {
-    if shared.is_draining() {
-        return choose(&shared.while_draining, shared.allows(headers), JSON);
-    }
-    answer(shared, headers, JSON, which)
-}
-
-fn answer(
-    shared: &Shared,
-    headers: &HeaderMap,
-    content_type: &'static str,
-    which: fn(&Bodies) -> &Answer,
-) -> Response {
-    choose(which(&shared.bodies()), shared.allows(headers), content_type)
+    let draining = shared.is_draining();
+    let bodies = if draining { shared.built() } else { shared.bodies() };
+    let answer = if draining && !bodies.ending {
+        &shared.while_draining
+    } else {
+        which(&bodies)
+    };
+    choose(answer, shared.allows(headers), JSON)
 }
 
 fn choose(answer: &Answer, detailed: bool, content_type: &'static str) -> Response {
@@ -94,4 +91,26 @@ async fn no_store(mut response: Response) -> Response {
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// The code and the body, on a runtime of its own.
+    pub(crate) fn get(health: &crate::Health, path: &str) -> (StatusCode, String) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime").block_on(async {
+            let request = Request::get(path).body(Body::empty()).expect("a request");
+            let response = health.router().oneshot(request).await.expect("an answer");
+            let code = response.status();
+            let body = response.into_body().collect().await.expect("a body").to_bytes();
+            (code, String::from_utf8(body.into()).expect("UTF-8"))
+        })
+    }
 }

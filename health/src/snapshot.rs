@@ -86,6 +86,17 @@ pub enum Status {
     Fail,
 }
 
+impl Status {
+    /// Its name in bodies and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Pass => "pass",
+            Status::Warn => "warn",
+            Status::Fail => "fail",
+        }
+    }
+}
+
 /// A part of the container: for runmate, a process.
 ///
 /// In the `checks` of `/health` it becomes `NAME:state`, `NAME:restarts` and, while it runs,

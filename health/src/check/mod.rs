@@ -13,6 +13,7 @@ mod track;
 pub use latency::Latency;
 pub(crate) use offload::Offload;
 pub(crate) use schedule::look_forever;
+pub use schedule::look_once;
 pub use track::{Change, CheckState};
 pub(crate) use track::{Moment, Track};
 
@@ -44,6 +45,26 @@ pub trait Check: Send + Sync + 'static {
     /// What kind of thing it looks at, as the draft calls it.
     fn component_type(&self) -> ComponentType {
         ComponentType::Component
+    }
+
+    /// How long past [`Settings::timeout`] a look is still waited for. Zero, unless it is somebody else who looks
+    /// and applies the timeout: then a late answer tells about that one, not about what is looked at.
+    fn overtime(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl<C: Check + ?Sized> Check for Box<C> {
+    fn look(&self) -> Look<'_> {
+        (**self).look()
+    }
+
+    fn component_type(&self) -> ComponentType {
+        (**self).component_type()
+    }
+
+    fn overtime(&self) -> Duration {
+        (**self).overtime()
     }
 }
 
@@ -206,9 +227,9 @@ impl Level {
 pub struct Settings {
     /// How much it matters. Default: degraded.
     pub level: Level,
-    /// From the start of one look to the start of the next. Default: 10 s.
+    /// From the start of one look to the start of the next; at least 1 ms, at most a year. Default: 10 s.
     pub interval: Duration,
-    /// How long a look may take; it has failed then. Default: 2 s.
+    /// How long a look may take; it has failed then. At least 1 ms, at most a year. Default: 2 s.
     pub timeout: Duration,
     /// How many failures in a row make it failing; 0 counts as 1. Default: 3.
     pub fail_after: u32,
@@ -225,6 +246,21 @@ impl Default for Settings {
             timeout: Duration::from_secs(2),
             fail_after: 3,
             pass_after: 1,
+        }
+    }
+}
+
+impl Settings {
+    /// With what can be reckoned with: no endless loop, no sum beyond what a clock can show.
+    fn bounded(self) -> Settings {
+        const SHORTEST: Duration = Duration::from_millis(1);
+        const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+        Settings {
+            interval: self.interval.clamp(SHORTEST, LONGEST),
+            timeout: self.timeout.clamp(SHORTEST, LONGEST),
+            fail_after: self.fail_after.max(1),
+            pass_after: self.pass_after.max(1),
+            ..self
         }
     }
 }

@@ -13,41 +13,38 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Check, Failure, Looked};
 
-/// Runs a check until the future is dropped. `record` takes each result and gives the pace: the time between
-/// the starts of two looks.
+/// Runs a check until `record`, which takes each result, gives no pace any more: the time between the starts of
+/// two looks.
 ///
 /// The jitter lies in the phase of the grid, not in its steps: containers that started together spread out, and
 /// each calls its dependency exactly once an interval.
 pub(crate) async fn look_forever(
     check: Arc<dyn Check>,
     limit: Duration,
-    mut record: impl FnMut(Duration, Looked) -> Duration,
+    mut record: impl FnMut(Duration, Looked) -> Option<Duration>,
 ) {
     let mut next = Instant::now();
     let mut last_pace = None;
     loop {
         let began = Instant::now();
         let looked = look_once(&*check, limit).await;
-        let pace = record(began.elapsed(), looked);
-        next = if last_pace == Some(pace) {
-            let now = Instant::now();
-            let mut due = next + pace;
-            // What was missed is not made up for: a container that was frozen would otherwise call as often as
-            // it can.
-            while due <= now {
-                due += pace;
-            }
-            due
+        let Some(pace) = record(began.elapsed(), looked) else {
+            return;
+        };
+        let due = if last_pace == Some(pace) {
+            next + pace
         } else {
             began + random_part(pace)
         };
+        next = not_past(due, pace, Instant::now());
         last_pace = Some(pace);
         sleep_until(next).await;
     }
 }
 
-/// One look; a timeout and a panic are results like any other.
-async fn look_once(check: &dyn Check, limit: Duration) -> Looked {
+/// One look, outside of any schedule. A timeout is a failure, and a panic tells nothing: both are results like
+/// any other.
+pub async fn look_once(check: &dyn Check, limit: Duration) -> Looked {
     match timeout(limit, caught(check)).await {
         Ok(looked) => looked,
         Err(_) => Err(Failure::new(format!("no answer within {limit:?}"))),
@@ -70,6 +67,14 @@ async fn caught(check: &dyn Check) -> Looked {
     .await
 }
 
+/// The first step of the grid that is still to come. What was missed is not made up for: a container that was
+/// frozen would otherwise call as often as it can.
+fn not_past(due: Instant, pace: Duration, now: Instant) -> Instant {
+    let late = now.saturating_duration_since(due).as_nanos();
+    let missed = late.div_ceil(pace.as_nanos()) * pace.as_nanos();
+    due + Duration::from_nanos(u64::try_from(missed).unwrap_or(u64::MAX))
+}
+
 /// Between half of it and all of it.
 fn random_part(pace: Duration) -> Duration {
     // The standard library seeds it from the system's randomness; that is all that jitter needs.
@@ -77,3 +82,6 @@ fn random_part(pace: Duration) -> Duration {
     let thousandths = 500 + u32::try_from(random % 501).unwrap_or(0);
     pace * thousandths / 1000
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,12 +89,15 @@ pub(crate) struct Track {
     pub blind: Option<String>,
     /// What is known is too old.
     pub stale: bool,
+    /// What observers were told of that. It may become old between two looks, when nobody is told.
+    told_stale: bool,
     /// The last changes, the oldest first.
     pub changes: VecDeque<Change>,
     latencies: Latencies,
     pub passes: u64,
     pub failures: u64,
     pub unknowns: u64,
+    pub changes_to_passing: u64,
     pub changes_to_failing: u64,
     /// The sum of all looks that told something.
     pub took_in_all: Duration,
@@ -102,11 +105,11 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    pub fn new(name: &str, component_type: ComponentType, settings: Settings, now: Moment) -> Track {
+    pub fn new(name: String, component_type: ComponentType, settings: Settings, now: Moment) -> Track {
         Track {
-            name: name.to_owned(),
+            name,
             component_type,
-            settings,
+            settings: settings.bounded(),
             state: CheckState::Pending,
             ever_passed: false,
             in_a_row: 0,
@@ -114,11 +117,13 @@ impl Track {
             last: None,
             blind: None,
             stale: false,
+            told_stale: false,
             changes: VecDeque::new(),
             latencies: Latencies::default(),
             passes: 0,
             failures: 0,
             unknowns: 0,
+            changes_to_passing: 0,
             changes_to_failing: 0,
             took_in_all: Duration::ZERO,
             since: now.monotonic,
@@ -136,11 +141,13 @@ impl Track {
             }) => {
                 self.unknowns += 1;
                 self.blind = Some(why);
-                self.stale = self.is_old(now);
+                self.age(now);
                 return None;
             }
             Err(failure) => (failure.measured, Some(failure.why)),
         };
+        // Neither format has a word for what is no number.
+        let measured = measured.filter(|measured| measured.value.is_finite());
         self.blind = None;
         self.stale = false;
         self.latencies.add(took);
@@ -176,7 +183,7 @@ impl Track {
 
     /// A check that never passed is tried at a faster pace, which must not make it fail earlier.
     fn has_failed_enough(&self, now: Duration, since: Duration) -> bool {
-        let needed = self.settings.fail_after.max(1);
+        let needed = self.settings.fail_after;
         let lasted = now.saturating_sub(since);
         let ordinary = self.settings.interval.saturating_mul(needed - 1);
         self.in_a_row >= needed && (self.ever_passed || lasted >= ordinary)
@@ -187,8 +194,10 @@ impl Track {
         if from == to {
             return None;
         }
-        if to == CheckState::Failing {
-            self.changes_to_failing += 1;
+        match to {
+            CheckState::Pending => {}
+            CheckState::Passing => self.changes_to_passing += 1,
+            CheckState::Failing => self.changes_to_failing += 1,
         }
         if self.changes.len() == CHANGES {
             self.changes.pop_front();
@@ -198,15 +207,26 @@ impl Track {
         Some(change)
     }
 
-    fn is_old(&self, now: Moment) -> bool {
+    /// Until when what is known is not too old. A sound check has its next result before that.
+    pub fn fresh_until(&self) -> Duration {
         let known = self.last.as_ref().map_or(self.since, |last| last.at.monotonic);
-        let allowed = self.settings.interval + self.settings.timeout + LATE;
-        now.monotonic.saturating_sub(known) > allowed
+        known
+            .saturating_add(self.settings.interval)
+            .saturating_add(self.settings.timeout)
+            .saturating_add(LATE)
     }
 
-    /// Looks whether what is known is too old by now.
-    pub fn age(&mut self, now: Moment) {
-        self.stale |= self.is_old(now);
+    /// Looks whether what is known is too old by now; gives the moment up to which the answer stays the same, if
+    /// nothing is recorded.
+    pub fn age(&mut self, now: Moment) -> Duration {
+        let fresh_until = self.fresh_until();
+        self.stale |= now.monotonic > fresh_until;
+        if self.stale { Duration::MAX } else { fresh_until }
+    }
+
+    /// Whether observers are to be told that it has become stale, or is no more.
+    pub fn tell_stale(&mut self) -> bool {
+        std::mem::replace(&mut self.told_stale, self.stale) != self.stale
     }
 
     /// How long to wait between the starts of two looks.
@@ -252,3 +272,6 @@ impl Track {
         Some(words)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
@@ -12,15 +10,12 @@ use redis::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use super::confidential::Confidential;
+use super::kept::{Aged, Kept};
 use super::tls::Tls;
 use super::{Address, Invalid};
 use crate::check::{Check, ComponentType, Failure, Look, Looked, Observation};
-
-/// As long a connection is kept before the password is tried again.
-const CONNECTION_LASTS: Duration = Duration::from_secs(5 * 60);
 
 /// Passes if a Redis, or what speaks its protocol (Valkey, Dragonfly, ElastiCache), answers a `PING`. A replica passes,
 /// too; one that is still loading its data does not.
@@ -33,8 +28,7 @@ pub struct Redis {
     place: Place,
     login: RedisConnectionInfo,
     confidential: Confidential,
-    /// Taken out by a look, and put back only after all went well. Whoever is dropped in the middle leaves nothing.
-    kept: Mutex<Option<Kept>>,
+    kept: Kept<Connection>,
 }
 
 enum Place {
@@ -44,13 +38,12 @@ enum Place {
 }
 
 /// A connection and the task that serves it.
-struct Kept {
-    connection: MultiplexedConnection,
+struct Connection {
+    to: MultiplexedConnection,
     task: AbortHandle,
-    since: Instant,
 }
 
-impl Drop for Kept {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -100,19 +93,18 @@ impl Redis {
             place,
             login: info.redis_settings().clone(),
             confidential: Confidential::of(url),
-            kept: Mutex::new(None),
+            kept: Kept::default(),
         })
     }
 
     async fn ask(&self) -> Looked {
-        let kept = self.kept().take();
-        if let Some(mut kept) = kept
-            && kept.ping().await.is_ok()
+        if let Some(mut kept) = self.kept.take()
+            && kept.connection.ping().await.is_ok()
         {
-            self.keep(kept);
+            self.kept.put(kept);
             return Ok(Observation::default());
         }
-        let mut kept = match &self.place {
+        let mut fresh = match &self.place {
             Place::Network(address) => self.log_in(address.connect().await?).await?,
             Place::Encrypted(address, tls) => {
                 let stream = address.connect().await?;
@@ -125,47 +117,35 @@ impl Redis {
                 self.log_in(stream).await?
             }
         };
-        kept.ping().await.map_err(|error| self.failed(&error))?;
-        self.keep(kept);
+        fresh.ping().await.map_err(|error| self.failed(&error))?;
+        self.kept.put(Aged::new(fresh));
         Ok(Observation::default())
     }
 
     async fn log_in(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    ) -> Result<Kept, Failure> {
+    ) -> Result<Connection, Failure> {
         // How long a look may take is not the driver's to say.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         // Nobody is logged in yet: the driver would not tell what the server says to that.
         let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
         let connected = MultiplexedConnection::new_with_config(&nobody, stream, config).await;
-        let (connection, served) = connected.map_err(|error| self.failed(&error))?;
-        let mut kept = Kept {
-            connection,
-            task: tokio::spawn(served).abort_handle(),
-            since: Instant::now(),
-        };
+        let (to, served) = connected.map_err(|error| self.failed(&error))?;
+        let task = tokio::spawn(served).abort_handle();
+        let mut connection = Connection { to, task };
         if let Some(password) = self.login.password() {
             let refused = |error: RedisError| self.login_refused(&error);
-            kept.authenticate(self.login.username(), password)
+            connection
+                .authenticate(self.login.username(), password)
                 .await
                 .map_err(refused)?;
         }
         if self.login.db() != 0 {
-            let asked = kept.run(redis::cmd("SELECT").arg(self.login.db())).await;
+            let asked = connection.run(redis::cmd("SELECT").arg(self.login.db())).await;
             asked.map_err(|error| self.failed(&error))?;
         }
-        Ok(kept)
-    }
-
-    fn keep(&self, kept: Kept) {
-        if kept.since.elapsed() < CONNECTION_LASTS {
-            *self.kept() = Some(kept);
-        }
-    }
-
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(connection)
     }
 
     fn failed(&self, error: &RedisError) -> Failure {
@@ -202,7 +182,7 @@ impl Redis {
     }
 }
 
-impl Kept {
+impl Connection {
     async fn ping(&mut self) -> Result<(), RedisError> {
         self.run(&redis::cmd("PING")).await
     }
@@ -226,7 +206,7 @@ impl Kept {
     }
 
     async fn run(&mut self, command: &redis::Cmd) -> Result<(), RedisError> {
-        command.exec_async(&mut self.connection).await
+        command.exec_async(&mut self.to).await
     }
 }
 

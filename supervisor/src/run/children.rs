@@ -1,6 +1,6 @@
 //! The children of runmate: who lives, what is connected to them, and how they ended.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -8,8 +8,10 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::errands::{Errand, ErrandId, Errands, Outcome};
 use super::{log, probes};
-use crate::config::{self, LogFormat, Probe, Stdin};
+use crate::config::{self, CheckKind, LogFormat, Probe, Stdin};
+use crate::helper;
 use crate::machine::{End, Event, Pid, ProcessId, Target};
 use crate::output::{Level, Line, Origin, Scratch, Sink, Stream};
 use crate::process::{
@@ -31,19 +33,6 @@ struct Life {
     reaped: bool,
 }
 
-/// A probe command that runs.
-struct ProbeCommand {
-    id: u64,
-    reply: oneshot::Sender<Result<End, String>>,
-}
-
-/// A helper that resolves secrets.
-struct Helper {
-    pid: Pid,
-    /// How it ended, once it was reaped.
-    end: Option<End>,
-}
-
 /// All children, by the process of the plan that they are.
 pub(super) struct Children {
     plan: Rc<config::Plan>,
@@ -59,8 +48,7 @@ pub(super) struct Children {
     groups: BTreeMap<ProcessId, Pid>,
     /// Pipes that may still bring something, those of processes that ended included.
     streams: Vec<Rc<Stream>>,
-    probe_commands: HashMap<Pid, ProbeCommand>,
-    helper: Option<Helper>,
+    errands: Errands,
     terminal: Terminal,
     /// Opened once the first child runs: looking for it is no reason to keep that one waiting.
     oom: Option<OomCounter>,
@@ -90,8 +78,7 @@ impl Children {
             sender,
             groups: BTreeMap::new(),
             streams: Vec::new(),
-            probe_commands: HashMap::new(),
-            helper: None,
+            errands: Errands::default(),
             terminal: Terminal::detect(),
             oom: None,
             oom_seen: 0,
@@ -108,29 +95,19 @@ impl Children {
         self.migration = Some(Rc::new(settings));
     }
 
-    /// Starts a helper; gives the pipe of its answer.
-    pub fn start_helper(&mut self, spec: &Spec) -> Result<OwnedFd, SpawnError> {
+    /// Starts a helper; gives the pipe of its answer. `reply` hears of its end.
+    pub fn start_helper(
+        &mut self,
+        spec: &Spec,
+        id: ErrandId,
+        reply: oneshot::Sender<Outcome>,
+    ) -> Result<OwnedFd, SpawnError> {
         let spawned = process::spawn(spec)?;
-        self.helper = Some(Helper {
-            pid: spawned.pid,
-            end: None,
-        });
+        self.errands.add(spawned.pid, id, reply);
         spawned.out.ok_or_else(|| SpawnError {
             step: "make its pipes",
             error: std::io::ErrorKind::NotFound.into(),
         })
-    }
-
-    /// How the helper ended, if it did.
-    pub fn helper_end(&self) -> Option<End> {
-        self.helper.as_ref()?.end
-    }
-
-    /// Ends the helper.
-    pub fn kill_helper(&self) {
-        if let Some(Helper { pid, end: None }) = self.helper {
-            let _ = sys::kill(Target::Group(pid), Signal::KILL);
-        }
     }
 
     /// Who listens in this container, ourselves excepted; named as the config names them.
@@ -189,12 +166,7 @@ impl Children {
     pub fn reap(&mut self) -> Dead {
         let mut processes = Vec::new();
         let any_left = process::reap(|Reaped { pid, end }| {
-            if let Some(command) = self.probe_commands.remove(&pid) {
-                let _ = command.reply.send(Ok(end));
-            }
-            if let Some(helper) = self.helper.as_mut().filter(|helper| helper.pid == pid) {
-                helper.end = Some(end);
-            }
+            self.errands.reaped(pid, end);
             let lives = self.lives.iter_mut().enumerate();
             let mut lives = lives.filter_map(|(index, life)| Some((index, life.as_mut()?)));
             // Anybody else is an adopted orphan: reaped, and no news.
@@ -407,37 +379,57 @@ impl Children {
         }
     }
 
-    /// Runs the process's probe command once.
-    pub fn run_probe_command(
-        &mut self,
-        process: ProcessId,
-        id: u64,
-        reply: oneshot::Sender<Result<End, String>>,
-    ) {
-        let plan = &self.plan.processes[process.0];
-        let Some(Probe::Exec(command)) = plan.ready.as_ref().map(|ready| &ready.probe) else {
-            return;
-        };
-        if self.lives[process.0].is_none() || reply.is_closed() {
+    /// Starts what somebody waits for, unless it was given up already. `reply` hears of its end, or why there is
+    /// none.
+    pub fn run(&mut self, errand: Errand, id: ErrandId, reply: oneshot::Sender<Outcome>) {
+        if reply.is_closed() {
             return;
         }
-        let spec = self.spec(process, command);
+        let Some(spec) = self.spec_of(errand) else { return };
         match process::spawn(&spec) {
-            Ok(spawned) => {
-                self.probe_commands
-                    .insert(spawned.pid, ProbeCommand { id, reply });
-            }
+            Ok(spawned) => self.errands.add(spawned.pid, id, reply),
             Err(error) => {
                 let _ = reply.send(Err(error.explain(&spec)));
             }
         }
     }
 
-    /// Ends a probe command that nobody waits for any more.
-    pub fn drop_probe_command(&self, id: u64) {
-        let running = self.probe_commands.iter().find(|(_, command)| command.id == id);
-        if let Some((pid, _)) = running {
-            let _ = sys::kill(Target::Group(*pid), Signal::KILL);
+    /// `None` if there is nothing to be run, or nobody to run it for.
+    fn spec_of(&self, errand: Errand) -> Option<Spec> {
+        match errand {
+            Errand::Probe(process) => {
+                let ready = self.plan.processes[process.0].ready.as_ref()?;
+                match &ready.probe {
+                    Probe::Exec(command) if self.lives[process.0].is_some() => {
+                        Some(self.spec(process, command))
+                    }
+                    _ => None,
+                }
+            }
+            Errand::Check(index) => {
+                let check = &self.plan.health.checks[index];
+                match &check.kind {
+                    CheckKind::Exec(command) => {
+                        Some(self.spec(check.restart.unwrap_or(self.plan.main), command))
+                    }
+                    _ => None,
+                }
+            }
+            Errand::Helper(conversation, env) => Some(Spec {
+                argv: helper::command(helper::CHECKS),
+                env,
+                cwd: None,
+                user: None,
+                umask: None,
+                stdin: StdinFrom::File(Rc::new(conversation)),
+                output: Output::Null,
+                out_fd: None,
+            }),
         }
+    }
+
+    /// Ends what nobody waits for any more.
+    pub fn give_up(&self, id: ErrandId) {
+        self.errands.kill(id);
     }
 }

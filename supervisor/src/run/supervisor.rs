@@ -7,10 +7,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use runmate_health::{Access, Health};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 
+use super::checks::Checks;
 use super::children::Children;
+use super::errands::{Errand, ErrandId, Outcome};
+use super::outcomes::{Restarts, Seen};
 use super::probes::{self, Message};
 use super::{health, log, ports};
 use crate::config;
@@ -34,6 +38,13 @@ pub(super) struct Supervisor {
     sink: Rc<Sink>,
     sender: probes::Sender,
     health: Option<Health>,
+    /// Whether the health endpoints are served.
+    served: bool,
+    /// To be started with the processes.
+    checks: Option<Checks>,
+    restarts: Restarts,
+    /// The task that keeps the helper that runs checks.
+    keeper: Option<AbortHandle>,
     published: Option<View>,
     /// `$PORT`, as the platform set it.
     port: Option<String>,
@@ -53,6 +64,7 @@ impl Supervisor {
     ) -> (Supervisor, mpsc::UnboundedReceiver<Message>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let plan = Rc::new(plan);
+        let restarts = Restarts::new(&plan.health.checks);
         let supervisor = Supervisor {
             names: plan
                 .processes
@@ -66,6 +78,10 @@ impl Supervisor {
             sink,
             sender,
             health: None,
+            served: false,
+            checks: None,
+            restarts,
+            keeper: None,
             published: None,
             port,
             files: None,
@@ -75,11 +91,30 @@ impl Supervisor {
         (supervisor, receiver)
     }
 
-    /// From here on the health endpoints are told what happens.
-    pub fn publish_to(&mut self, health: Health) {
+    /// From here on the health endpoints are told what happens. `served`: somebody can ask them.
+    pub fn publish_to(&mut self, health: Health, served: bool) {
         self.health = Some(health);
+        self.served = served;
         self.published = None;
         self.publish();
+    }
+
+    /// Whether the health endpoints are served.
+    pub fn serves_health(&self) -> bool {
+        self.served
+    }
+
+    /// Says what the checks are. None is started before.
+    pub fn give_checks(&mut self, checks: Checks) {
+        self.checks = Some(checks);
+    }
+
+    /// Everything is there: the checks begin, and the processes.
+    pub fn start(&mut self) {
+        if let (Some(checks), Some(health)) = (self.checks.take(), &self.health) {
+            self.keeper = checks.start(&self.plan, health, &self.sender, &self.sink);
+        }
+        self.feed(Event::Start);
     }
 
     /// The configuration.
@@ -103,18 +138,18 @@ impl Supervisor {
     }
 
     /// See [`Children::start_helper`].
-    pub fn start_helper(&mut self, spec: &Spec) -> Result<OwnedFd, SpawnError> {
-        self.children.start_helper(spec)
+    pub fn start_helper(
+        &mut self,
+        spec: &Spec,
+        id: ErrandId,
+        reply: oneshot::Sender<Outcome>,
+    ) -> Result<OwnedFd, SpawnError> {
+        self.children.start_helper(spec, id, reply)
     }
 
-    /// See [`Children::helper_end`].
-    pub fn helper_end(&self) -> Option<End> {
-        self.children.helper_end()
-    }
-
-    /// See [`Children::kill_helper`].
-    pub fn kill_helper(&self) {
-        self.children.kill_helper();
+    /// See [`Children::give_up`].
+    pub fn give_up(&self, id: ErrandId) {
+        self.children.give_up(id);
     }
 
     /// See [`Children::give_migration`].
@@ -181,6 +216,12 @@ impl Supervisor {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut actions = self.machine.step(self.zero.elapsed(), event);
+            let drains = actions
+                .iter()
+                .any(|action| matches!(action, Action::Report(Report::Draining { .. })));
+            if drains && let Some(health) = &self.health {
+                health.drain().begin();
+            }
             // Signals first, all of them: nothing else must delay them. Only who is not ready is looked at
             // while it still listens somewhere. SIGCONT only makes sure that a stopped process hears the
             // others, and can wait.
@@ -203,6 +244,9 @@ impl Supervisor {
             // Health is served on this thread: whoever asks because it got a signal is answered after
             // this, and finds 503.
             self.publish();
+            if drains {
+                self.stop_checks();
+            }
             for action in others {
                 events.extend(self.perform(action));
             }
@@ -227,10 +271,13 @@ impl Supervisor {
             Message::NotYet(process, pid, why) if self.children.is_current(process, pid) => {
                 self.children.not_yet(process, why);
             }
+            Message::Looked(seen) => self.looked(&seen),
             // Of an earlier life.
             Message::Ready(..) | Message::NotYet(..) => {}
-            Message::RunProbe(process, id, reply) => self.children.run_probe_command(process, id, reply),
-            Message::DropProbe(id) => self.children.drop_probe_command(id),
+            // A look that begins now would only be in the way of the stop.
+            Message::Run(Errand::Check(_) | Errand::Helper(..), ..) if self.is_stopping() => {}
+            Message::Run(errand, id, reply) => self.children.run(errand, id, reply),
+            Message::GiveUp(id) => self.children.give_up(id),
             // Tasks before it, migrations above all, may take their time.
             Message::CheckPort if self.machine.view().processes[self.plan.main.0].state == "waiting" => {
                 self.watch_port();
@@ -243,6 +290,29 @@ impl Supervisor {
                     self.sink.line(&line);
                 }
             }
+        }
+    }
+
+    /// A check was looked at.
+    fn looked(&mut self, seen: &Seen) {
+        seen.lines().for_each(|line| self.sink.line(&line));
+        let Some(process) = self.restarts.process(&seen.name) else {
+            return;
+        };
+        let began = self.zero.elapsed().saturating_sub(seen.took);
+        let ready_since = self.machine.view().processes[process.0].ready_since;
+        if self.restarts.count(seen, began, ready_since) {
+            self.feed(Event::Unhealthy(process));
+        }
+    }
+
+    /// Nothing is looked at while we stop: it could only be in the way.
+    fn stop_checks(&mut self) {
+        if let Some(health) = &self.health {
+            health.stop_checks();
+        }
+        if let Some(keeper) = self.keeper.take() {
+            keeper.abort();
         }
     }
 
@@ -310,6 +380,11 @@ impl Supervisor {
                 });
                 line = line.with_some("why", why);
                 self.children.stop_probe(*process);
+            }
+            Report::Unhealthy(process) => {
+                if let Some((check, why)) = self.restarts.reason(*process) {
+                    line = line.with("check", check).with("why", why);
+                }
             }
             Report::Stopping(process, ..) | Report::Killing(process) => self.children.stop_probe(*process),
             Report::Up => process::forget_start_up_code(),

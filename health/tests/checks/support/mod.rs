@@ -20,24 +20,24 @@ use runmate_health::{Check, Failure, FailureKind, Looked};
 const LONG: Duration = Duration::from_secs(30);
 
 /// One look, as the scheduler does it; `None` if it was given up after `limit`.
-pub async fn look_for(check: &impl Check, limit: Duration) -> Option<Looked> {
+pub async fn look_for(check: &(impl Check + ?Sized), limit: Duration) -> Option<Looked> {
     tokio::time::timeout(limit, check.look()).await.ok()
 }
 
 /// One look that has all the time.
-pub async fn look(check: &impl Check) -> Looked {
+pub async fn look(check: &(impl Check + ?Sized)) -> Looked {
     look_for(check, LONG).await.expect("a look ends")
 }
 
 /// One look that has to pass.
-pub async fn passes(check: &impl Check) {
+pub async fn passes(check: &(impl Check + ?Sized)) {
     if let Err(failure) = look(check).await {
         panic!("it does not pass: {failure}");
     }
 }
 
 /// Why one look fails; of what it says nothing may be confidential.
-pub async fn why(check: &impl Check) -> String {
+pub async fn why(check: &(impl Check + ?Sized)) -> String {
     let Failure { kind, why, .. } = look(check).await.expect_err("it has to fail");
     assert_eq!(kind, FailureKind::Failed, "{why}");
     assert!(

@@ -1,0 +1,197 @@
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc;
+
+use axum::http::StatusCode;
+
+use super::*;
+use crate::check::{Failure, Observation, Settings, from_fn};
+use crate::{Component, Health, Status};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The restarts that `/health` and `/metrics` tell of.
+fn told(shared: &Shared) -> (u64, u64) {
+    let report: serde_json::Value = serde_json::from_slice(&shared.bodies().health.detailed).expect("JSON");
+    let text = shared.metrics(Format::Prometheus).detailed;
+    let text = std::str::from_utf8(&text).expect("UTF-8");
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("runmate_process_restarts_total{process=\"app\"} "))
+        .expect("a line");
+    let restarts = &report["checks"]["app:restarts"][0]["observedValue"];
+    (
+        restarts.as_u64().expect("a number"),
+        line.parse().expect("a number"),
+    )
+}
+
+#[test]
+fn nobody_who_changes_something_is_overtaken_by_an_older_state() {
+    const WRITERS: u32 = 4;
+    const CHANGES: u32 = 200;
+    let shared = Shared::new(Access::Public);
+    shared.change(|board, _| {
+        board.snapshot.components = vec![Component {
+            name: "app".into(),
+            state: "ready".into(),
+            status: Status::Pass,
+            pid: None,
+            restarts: 0,
+            uptime: None,
+            output: None,
+        }];
+    });
+    let writing = AtomicUsize::new(WRITERS as usize);
+    std::thread::scope(|scope| {
+        for _ in 0..WRITERS {
+            scope.spawn(|| {
+                for _ in 0..CHANGES {
+                    let made = shared.change(|board, _| {
+                        board.snapshot.components[0].restarts += 1;
+                        u64::from(board.snapshot.components[0].restarts)
+                    });
+                    let told = told(&shared);
+                    assert!(told.0 >= made && told.1 >= made, "{told:?} {made}");
+                }
+                writing.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+        let mut last = (0, 0);
+        while writing.load(Ordering::SeqCst) > 0 {
+            let now = told(&shared);
+            assert!(now.0 >= last.0 && now.1 >= last.1, "{now:?} after {last:?}");
+            last = now;
+        }
+    });
+    let all = u64::from(WRITERS * CHANGES);
+    assert_eq!(told(&shared), (all, all));
+}
+
+#[test]
+fn a_drain_is_told_before_bodies_are_built_for_it() {
+    let health = Health::new(Access::Public);
+    health.publish(Snapshot::new(Phase::Up));
+    let shared = Arc::clone(&health.shared);
+    std::thread::scope(|scope| {
+        let board = shared.board.lock().expect("nobody panicked");
+        let begin = scope.spawn(|| health.drain().begin());
+        let deadline = std::time::Instant::now() + SOON;
+        while !shared.is_draining() {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "it begins without the board"
+            );
+            std::thread::yield_now();
+        }
+        let (code, body) = crate::router::tests::get(&health, "/healthz");
+        assert_eq!(
+            (code, body.as_str()),
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                r#"{"status":"fail","phase":"draining","output":"the container is draining"}"#
+            )
+        );
+        drop(board);
+        begin.join().expect("it ends");
+    });
+    health.publish(Snapshot::new(Phase::Up));
+    for path in ["/healthz", "/readyz", "/health"] {
+        let (code, body) = crate::router::tests::get(&health, path);
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(body.contains(r#""phase":"draining""#), "{path}: {body}");
+    }
+    health.publish(Snapshot::new(Phase::Exiting));
+    let (_, body) = crate::router::tests::get(&health, "/healthz");
+    assert!(body.contains(r#""phase":"exiting""#), "{body}");
+}
+
+#[test]
+fn an_observer_may_call_everything_of_the_handle() {
+    let (done, finished) = mpsc::channel();
+    // On a thread of its own: whoever waits for itself must not hold the test up.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let health = Health::new(Access::Public);
+            let (handle, heard) = (health.clone(), Arc::new(Notify::new()));
+            let hears = Arc::clone(&heard);
+            health.observe(move |outcome| {
+                assert_eq!((outcome.name, outcome.state.name()), ("first", "passing"));
+                handle.publish(Snapshot::new(Phase::Up));
+                handle.check("second", from_fn(passing), Settings::default());
+                handle.set_access(Access::Public);
+                handle.stop_checks();
+                let hears = Arc::clone(&hears);
+                handle.observe(|_| {});
+                handle.drain().begin();
+                hears.notify_one();
+            });
+            health.check("first", from_fn(passing), Settings::default());
+            heard.notified().await;
+        });
+        done.send(()).expect("the test waits");
+    });
+    finished.recv_timeout(SOON).expect("nobody waits for itself");
+}
+
+#[test]
+fn a_change_that_panics_leaves_everything_usable() {
+    let health = Health::new(Access::Public);
+    let shared = Arc::clone(&health.shared);
+    let panicked = std::thread::spawn(move || shared.change(|_, _| panic!("on purpose"))).join();
+    assert!(panicked.is_err());
+    health.publish(Snapshot::new(Phase::Up));
+    let (code, _) = crate::router::tests::get(&health, "/readyz");
+    assert_eq!(code, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn staleness_is_told_even_if_nobody_looks() {
+    let health = Health::new(Access::Public);
+    health.publish(Snapshot::new(Phase::Up));
+    health.check("db", from_fn(passing), Settings::default());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    health.stop_checks();
+    let status = || {
+        let bodies = health.shared.bodies();
+        let report: serde_json::Value = serde_json::from_slice(&bodies.health.detailed).expect("JSON");
+        (report["status"].clone(), report["output"].clone())
+    };
+    assert_eq!(status(), ("pass".into(), serde_json::Value::Null));
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    assert_eq!(status(), ("warn".into(), "db: stale: nobody looked".into()));
+    let built = health.shared.bodies();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(
+        Arc::ptr_eq(&built, &health.shared.bodies()),
+        "once, however many ask"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_checks_end_with_the_last_handle() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&looks);
+    let health = Health::new(Access::Public);
+    let check = from_fn(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Err(Failure::new("refused")) }
+    });
+    health.check("db", check, Settings::default());
+    let router = health.router();
+    drop(health);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let before = looks.load(Ordering::SeqCst);
+    assert!(before > 5, "the router holds it: {before}");
+    drop(router);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(looks.load(Ordering::SeqCst), before);
+    assert_eq!(Arc::strong_count(&looks), 1, "the check is gone, too");
+}
+
+async fn passing() -> Looked {
+    Ok(Observation::default())
+}
