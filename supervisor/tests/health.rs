@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use runmate::process::listeners;
 use serde_json::json;
-use support::{PATIENCE, Runmate, Setup, eventually, free_address, http, is_own, process};
+use support::{Runmate, Setup, eventually, free_address, http, is_own, process};
 
 /// The status of each endpoint.
 fn statuses(run: &Runmate) -> [u16; 4] {
@@ -228,50 +228,6 @@ fn a_busy_default_port_is_a_warning_and_the_app_runs() {
     assert!(
         message.contains(&format!("(pid {})", std::process::id())),
         "{message}"
-    );
-}
-
-#[test]
-fn probe_is_0_while_healthy_and_1_otherwise() {
-    let delay = "[run]\ndrain_delay = \"20s\"\nstop_budget = \"25s\"\n";
-    let config = process("app", "ready wait TERM", "") + delay;
-    let run = Setup::new(&config).with_health().start();
-    run.wait_for_message("app", "ready");
-    let file = run.dir().join("runmate.toml").display().to_string();
-    let probe = |words: &[&str]| {
-        let words: Vec<&str> = ["probe"].iter().chain(words).copied().collect();
-        let output = Setup::without_config().args(words).output();
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
-    };
-    assert_eq!(probe(&["-c", &file]), (Some(0), String::new()));
-    let ready = format!("http://{}/readyz", run.health_address());
-    assert_eq!(probe(&[&ready]), (Some(0), String::new()));
-    let none = format!("http://{}/none", run.health_address());
-    assert_eq!(probe(&[&none]).0, Some(1));
-
-    run.signal(libc::SIGTERM);
-    run.wait_for("draining", |line| is_own(line, "draining"));
-    let (code, why) = probe(&["-c", &file]);
-    assert_eq!(code, Some(1));
-    assert!(why.contains("503"), "{why}");
-    stop(&run);
-    let (code, why) = probe(&["-c", &file]);
-    assert_eq!(code, Some(1));
-    assert!(why.contains(&run.health_address().to_string()), "{why}");
-}
-
-#[test]
-fn probe_gives_up_on_who_does_not_answer() {
-    let silent = TcpListener::bind(free_address()).unwrap();
-    let url = format!("http://{}/", silent.local_addr().unwrap());
-    let began = std::time::Instant::now();
-    let output = Setup::without_config().args(["probe", &url]).output();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(began.elapsed() < PATIENCE);
-    assert!(
-        String::from_utf8(output.stderr)
-            .unwrap()
-            .contains("did not answer within 2s")
     );
 }
 

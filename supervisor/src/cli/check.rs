@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::looks::{self, Looks};
 use crate::config::{self, ConfigErrors, Finding, Inputs, Plan, Severity};
 use crate::helper::{self, Answer, Answers};
 use crate::migrate;
@@ -54,10 +55,13 @@ pub(super) fn check(file: Option<&Path>, command: Vec<String>, as_json: bool, on
             }
         }
         findings.extend(asked.findings());
+        findings.extend(asked.looks.findings());
         if code == 0 && !asked.wrong.is_empty() {
             code = exit_code::CONFIG;
         } else if code == 0 && !asked.missing.is_empty() {
             code = secrets::exit_code_for(&asked.missing);
+        } else if code == 0 && asked.looks.hold_the_container() {
+            code = exit_code::UNAVAILABLE;
         }
     }
     let ok = code == 0;
@@ -67,6 +71,7 @@ pub(super) fn check(file: Option<&Path>, command: Vec<String>, as_json: bool, on
         if let Some(asked) = &asked {
             report["resolved"] = json!(asked.resolved);
             report["database"] = json!(asked.database);
+            report["checks"] = asked.looks.json();
         }
         print(&report.to_string());
     } else {
@@ -78,6 +83,9 @@ pub(super) fn check(file: Option<&Path>, command: Vec<String>, as_json: bool, on
             }
             if let Some(database) = &asked.database {
                 text.push_str(&format!("{database}\n"));
+            }
+            for line in asked.looks.lines() {
+                text.push_str(&format!("{line}\n"));
             }
         }
         for finding in &findings {
@@ -105,6 +113,8 @@ struct Asked {
     database: Option<String>,
     /// Why they would fail.
     unusable: Option<Unusable>,
+    /// What the health checks found.
+    looks: Looks,
 }
 
 /// Why the migrations would fail.
@@ -136,6 +146,7 @@ impl Asked {
         } = secrets::settle(&plan.secrets, answers);
         let mut wrong = Vec::new();
         let (mut database, mut unusable) = (None, None);
+        let mut looks = Looks::default();
         if missing.is_empty() {
             // Nothing is written: this is a dry run.
             let write = |name: &str, _: &_, _| Ok(format!("/dev/shm/{name}"));
@@ -154,6 +165,8 @@ impl Asked {
                 Ok(Some(Err((message, exit_code)))) => unusable = Some(Unusable { message, exit_code }),
                 Err(why) => wrong.push(why),
             }
+            looks = looks::look(plan, &values)?;
+            wrong.append(&mut looks.wrong);
         }
         Ok(Asked {
             resolved,
@@ -162,6 +175,7 @@ impl Asked {
             wrong,
             database,
             unusable,
+            looks,
         })
     }
 

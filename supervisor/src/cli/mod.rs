@@ -2,6 +2,7 @@
 
 mod check;
 mod exec;
+mod looks;
 mod migrate;
 mod probe;
 mod resolve;
@@ -92,7 +93,7 @@ enum Word {
         /// The config file
         #[arg(short, long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Also ask for every secret, and show which would be there; never a value
+        /// Also ask for every secret and the database, and look once at what health checks look at; never shows a value
         #[arg(long)]
         online: bool,
         /// Print JSON instead of text

@@ -1,14 +1,20 @@
 //! `runmate probe`: what a container's HEALTHCHECK runs, so that no image needs curl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 use std::path::Path;
 
 use crate::config::{self, HttpTarget, Inputs};
 use crate::readiness::http;
 
-/// One GET; exit code 0 for 200 to 399, otherwise 1 and a line on stderr that says why.
+/// One GET; exit code 0 if the answer is good, otherwise 1 and a line on stderr that says why.
 pub(super) fn probe(file: Option<&Path>, url: Option<&str>) -> i32 {
-    match target(file, url).and_then(|target| ask(&target)) {
+    let asked = match url {
+        Some(url) => HttpTarget::parse(url).and_then(|target| ask(&[target], 200..400)),
+        // Health never redirects: whoever answers with one is somebody else on its port.
+        None => own(file).and_then(|targets| ask(&targets, 200..300)),
+    };
+    match asked {
         Ok(()) => 0,
         Err(why) => {
             eprintln!("runmate probe: {why}");
@@ -17,57 +23,86 @@ pub(super) fn probe(file: Option<&Path>, url: Option<&str>) -> i32 {
     }
 }
 
-fn target(file: Option<&Path>, url: Option<&str>) -> Result<HttpTarget, String> {
-    if let Some(url) = url {
-        return HttpTarget::parse(url);
-    }
+/// `/healthz` of the runmate that this container runs, at each address where it may be.
+fn own(file: Option<&Path>) -> Result<Vec<HttpTarget>, String> {
     let env = super::environment();
     let listen = config::load_listen(&Inputs::of_this_container(file, Vec::new(), &env))
         .map_err(|errors| errors.to_string())?;
-    let listen = match listen {
-        (Some(listen), _) => listen,
-        (None, true) => return Err("health.listen is \"off\"; name a URL, or turn it on".to_owned()),
-        (None, false) => {
-            return Err(
-                "the default port of health is $PORT, where the app listens; set health.listen to another \
-                        port, or name a URL"
-                    .to_owned(),
-            );
-        }
-    };
-    let address = loopback(listen);
-    Ok(HttpTarget {
+    match listen {
+        (Some(listen), _) => Ok(loopback(listen).into_iter().map(healthz).collect()),
+        (None, true) => Err(
+            "there are no health endpoints: health.listen is \"off\"; turn it on, or name what to ask: \
+             runmate probe http://127.0.0.1:8000/up"
+                .to_owned(),
+        ),
+        (None, false) => Err(
+            "there are no health endpoints: their default port is $PORT, where the app listens; set health.listen \
+             to another port, or name what to ask: runmate probe http://127.0.0.1:8000/up"
+                .to_owned(),
+        ),
+    }
+}
+
+fn healthz(address: SocketAddr) -> HttpTarget {
+    HttpTarget {
         address,
         host: address.to_string(),
         path: "/healthz".into(),
-    })
+    }
 }
 
 /// Where a server bound to this address can be reached from inside the container.
-fn loopback(bound: SocketAddr) -> SocketAddr {
-    let ip = match bound.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+fn loopback(bound: SocketAddr) -> Vec<SocketAddr> {
+    let ips = match bound.ip() {
+        ip if !ip.is_unspecified() => vec![ip],
+        IpAddr::V4(_) => vec![Ipv4Addr::LOCALHOST.into()],
+        // It takes IPv4 too. A container without IPv6, as Docker's are, can bind [::] and has no [::1].
+        IpAddr::V6(_) => vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()],
     };
-    SocketAddr::new(ip, bound.port())
+    ips.into_iter()
+        .map(|ip| SocketAddr::new(ip, bound.port()))
+        .collect()
 }
 
-fn ask(target: &HttpTarget) -> Result<(), String> {
-    let HttpTarget { address, path, .. } = target;
+/// Asks the first that can be asked, all within [`super::PROBE_TIMEOUT`].
+fn ask(targets: &[HttpTarget], good: Range<u16>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
+    let asking = async {
+        let mut trouble = None;
+        for target in targets {
+            let HttpTarget { address, path, .. } = target;
+            match http::get(target).await {
+                Ok(status) if good.contains(&status) => return Ok(()),
+                Ok(503) if path == "/healthz" => {
+                    return Err(format!(
+                        "http://{address}{path} answered 503: not healthy, or draining; the log says why"
+                    ));
+                }
+                Ok(status) => return Err(format!("http://{address}{path} answered {status}")),
+                Err(error) => {
+                    trouble.get_or_insert(format!("cannot get http://{address}{path}: {error}"));
+                }
+            }
+        }
+        Err(trouble.unwrap_or_default())
+    };
     runtime.block_on(async {
-        match tokio::time::timeout(super::PROBE_TIMEOUT, http::get(target)).await {
-            Err(_) => Err(format!(
-                "http://{address}{path} did not answer within {:?}",
-                super::PROBE_TIMEOUT
-            )),
-            Ok(Err(error)) => Err(format!("cannot get http://{address}{path}: {error}")),
-            Ok(Ok(status)) if (200..400).contains(&status) => Ok(()),
-            Ok(Ok(status)) => Err(format!("http://{address}{path} answered {status}")),
+        match tokio::time::timeout(super::PROBE_TIMEOUT, asking).await {
+            Ok(asked) => asked,
+            Err(_) => {
+                let urls = targets
+                    .iter()
+                    .map(|HttpTarget { address, path, .. }| format!("http://{address}{path}"));
+                let urls: Vec<String> = urls.collect();
+                Err(format!(
+                    "{} did not answer within {:?}",
+                    urls.join(" or "),
+                    super::PROBE_TIMEOUT
+                ))
+            }
         }
     })
 }
@@ -79,11 +114,14 @@ mod tests {
     #[test]
     fn the_probe_goes_to_loopback_unless_an_address_was_named() {
         for (bound, asked) in [
-            ("0.0.0.0:9180", "127.0.0.1:9180"),
-            ("[::]:80", "[::1]:80"),
-            ("127.0.0.5:1", "127.0.0.5:1"),
+            ("0.0.0.0:9180", &["127.0.0.1:9180"][..]),
+            ("[::]:80", &["[::1]:80", "127.0.0.1:80"]),
+            ("127.0.0.5:1", &["127.0.0.5:1"]),
+            ("[::1]:1", &["[::1]:1"]),
         ] {
-            assert_eq!(loopback(bound.parse().unwrap()), asked.parse().unwrap());
+            let found = loopback(bound.parse().unwrap());
+            let found: Vec<String> = found.iter().map(SocketAddr::to_string).collect();
+            assert_eq!(found, asked);
         }
     }
 }

@@ -77,8 +77,8 @@ async fn send_all(socket: Arc<UnixStream>, mut outbox: mpsc::UnboundedReceiver<A
     }
 }
 
-/// `None` if it cannot be made.
-fn check(target: &Target) -> Option<Arc<dyn Check>> {
+/// The check of a target; `None` if it cannot be made.
+pub(crate) fn check(target: &Target) -> Option<Arc<dyn Check>> {
     fn made<C: Check, E>(check: Result<C, E>) -> Option<Arc<dyn Check>> {
         Some(Arc::new(check.ok()?))
     }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use runmate_health::{Check, ComponentType, Failure, Health, Look, Observation, checks};
 use tokio::sync::mpsc;
@@ -17,7 +18,10 @@ use super::log::end_in_words;
 use super::outcomes::Seen;
 use super::probes::{Message, Sender};
 use crate::config::{self, CertificateOf, CheckKind, HealthCheck, Plan, Share, Text};
-use crate::helper::check_protocol::{Target, frame};
+use crate::helper::{
+    self,
+    check_protocol::{Target, frame},
+};
 use crate::output::Sink;
 use crate::process;
 use crate::secrets::environment::{Environment, Inherited};
@@ -137,6 +141,19 @@ impl Drop for Targets {
             }
         }
     }
+}
+
+/// A check for one look outside of a run, in whatever process this is; `None` for a command, which only a run runs.
+///
+/// # Errors
+/// What is wrong with it, without its key.
+pub(crate) fn for_one_look(check: &HealthCheck, values: &Values) -> Result<Option<Arc<dyn Check>>, String> {
+    let mut targets = Targets(Vec::new());
+    Ok(match place(check, values, &mut targets.0)? {
+        Place::Here(check) => Some(Arc::from(check)),
+        Place::Command => None,
+        Place::Helper(..) => targets.0.first().and_then(helper::check_of),
+    })
 }
 
 /// Decides where a check runs; what is for the helper goes to its targets. What cannot be looked at is refused here,

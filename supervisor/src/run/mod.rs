@@ -17,5 +17,6 @@ mod signals;
 mod supervisor;
 
 pub use boot::{Options, run};
+pub(crate) use checks::for_one_look;
 pub use exit::code as exit_code;
 pub(crate) use exit::refuse_usage;

@@ -145,6 +145,20 @@ impl Images {
         })
     }
 
+    /// The same with runmate as its health check, asked often.
+    pub fn healthcheck() -> &'static str {
+        static IMAGE: OnceLock<String> = OnceLock::new();
+        IMAGE.get_or_init(|| {
+            let context = tempfile::tempdir().expect("a temporary directory");
+            let dockerfile = format!(
+                "FROM {}\nHEALTHCHECK --interval=500ms --retries=2 CMD [\"runmate\", \"probe\"]\n",
+                Images::debian()
+            );
+            fs::write(context.path().join("Dockerfile"), dockerfile).expect("a Dockerfile can be written");
+            build("healthcheck", context.path(), &[])
+        })
+    }
+
     /// examples/nginx-gunicorn, by its own Dockerfile.
     pub fn example() -> &'static str {
         static IMAGE: OnceLock<String> = OnceLock::new();
@@ -198,7 +212,7 @@ fn build_as(context: &Path, options: &[&str]) {
 
 /// libtest drops no statics.
 extern "C" fn remove_images() {
-    for what in ["example", "debian", "scratch"] {
+    for what in ["example", "healthcheck", "debian", "scratch"] {
         let _ = std::panic::catch_unwind(|| raw_docker(&["rmi", &image_name(what)]));
     }
 }

@@ -13,6 +13,7 @@ mod drain;
 mod exits;
 #[path = "../../../secrets/tests/support/fault.rs"]
 mod fault;
+mod healthcheck;
 mod load;
 mod locked_down;
 mod memory;

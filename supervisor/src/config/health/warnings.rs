@@ -13,7 +13,7 @@ pub(in crate::config) fn warnings(plan: &Plan) -> Vec<String> {
     let unseen: Vec<&str> = unseen.map(|check| check.name.as_str()).collect();
     if plan.health.listen.is_none() && !unseen.is_empty() {
         warnings.push(format!(
-            "these health checks are run for nothing, as there are no health endpoints to show them and they restart \
+            "these health checks are not run, as there are no health endpoints to show them and they restart \
              no process: {}.",
             unseen.join(", ")
         ));

@@ -381,7 +381,7 @@ fn a_check_that_nobody_can_see_is_warned_of() {
     assert_eq!(
         off(""),
         [
-            "these health checks are run for nothing, as there are no health endpoints to show them and they restart \
+            "these health checks are not run, as there are no health endpoints to show them and they restart \
              no process: it."
         ]
     );
