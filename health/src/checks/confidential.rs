@@ -28,18 +28,22 @@ impl Confidential {
             // The drivers' own names for it.
             ["password", "pass"].contains(&key).then_some(value)
         });
-        let mut forms = vec![url.to_owned(), behind.to_owned()];
-        for written in in_authority.into_iter().chain(in_query) {
+        let written: Vec<&str> = in_authority.into_iter().chain(in_query).collect();
+        let mut forms = vec![url.to_owned()];
+        if written.iter().any(|password| !password.is_empty()) {
+            // It may come back with another scheme.
+            forms.push(behind.to_owned());
+        }
+        for password in written {
             // In a query a plus is a space.
-            let spaced = written.replace('+', " ");
-            for decoded in
-                [written, &spaced].map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned())
-            {
+            let spaced = password.replace('+', " ");
+            for text in [password, &spaced] {
+                let decoded = percent_decode_str(text).decode_utf8_lossy();
                 forms.push(utf8_percent_encode(&decoded, NON_ALPHANUMERIC).to_string());
                 forms.push(joined(&decoded));
-                forms.push(decoded);
+                forms.push(decoded.into_owned());
             }
-            forms.push(written.to_owned());
+            forms.push(password.to_owned());
         }
         forms.retain(|form| !form.is_empty());
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
@@ -98,6 +102,7 @@ mod tests {
         let said = "role \"app\" does not exist";
         assert_eq!(Confidential::of("postgres://app@h/d").scrub(said), said);
         assert_eq!(Confidential::of("postgres://app:@h/d").scrub(said), said);
+        assert_eq!(Confidential::of("redis://d").scrub(said), said);
         assert_eq!(
             Confidential::of("postgres:///d?host=/run/postgresql").scrub(said),
             said
