@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use runmate_health::checks::Postgres;
 
+use crate::support::certificates::Authority;
 use crate::support::postgres::Postgres as Server;
 use crate::support::{PASSWORD, look, look_for, passes, until, why};
 
@@ -67,13 +68,16 @@ async fn what_is_wrong_is_said_in_the_servers_words_and_without_the_password() {
         why(&wrong(&url.replace("/postgres", &format!("/{password}")))).await,
         format!("127.0.0.1:{port} says: database \"***\" does not exist (SQLSTATE 3D000)")
     );
-    let unverified = why(&wrong(&format!(
-        "{url}?sslmode=verify-full&sslrootcert=/etc/passwd"
+    let other = Authority::new();
+    let root = other.root();
+    let unknown = why(&wrong(&format!(
+        "{url}?sslmode=verify-full&sslrootcert={}",
+        root.display()
     )))
     .await;
-    assert!(
-        unverified.starts_with("TLS with ") || unverified.starts_with("asking "),
-        "{unverified}"
+    assert_eq!(
+        unknown,
+        format!("TLS with 127.0.0.1:{port}: invalid peer certificate: UnknownIssuer")
     );
     let nowhere = why(&wrong(&format!("postgres:///d?host={dir}&port=1&user=app"))).await;
     assert_eq!(
