@@ -17,7 +17,7 @@ struct Nginx {
     dir: Dir,
     port: u16,
     tls_port: u16,
-    server: Option<Daemon>,
+    _server: Daemon,
 }
 
 impl Nginx {
@@ -25,7 +25,6 @@ impl Nginx {
     fn start(authority: &Authority, days: (i64, i64)) -> Nginx {
         let dir = Dir::new("runmate-nginx-");
         authority.issue(dir.path(), days.0, days.1);
-        dir.write("ticket.key", &"key ".repeat(20));
         let log = dir.file("log");
         let mut tls_port = 0;
         let (server, port) = on_a_free_port(&log, |port| {
@@ -36,16 +35,8 @@ impl Nginx {
             dir,
             port,
             tls_port,
-            server: Some(server),
+            _server: server,
         }
-    }
-
-    /// Starts it again, with another certificate and what clients remember of their sessions still being good.
-    fn start_again(&mut self, authority: &Authority, days: (i64, i64)) {
-        self.server = None;
-        authority.issue(self.dir.path(), days.0, days.1);
-        self.server = serve(&self.dir, self.port, self.tls_port);
-        assert!(self.server.is_some(), "the ports are still free");
     }
 
     /// `STATUS USER-AGENT HOST` of each request.
@@ -69,7 +60,6 @@ fn serve(dir: &Dir, port: u16, tls_port: u16) -> Option<Daemon> {
                 listen 127.0.0.1:{port};
                 listen 127.0.0.1:{tls_port} ssl;
                 ssl_certificate {here}/cert.pem;
-                ssl_session_ticket_key {here}/ticket.key;
                 ssl_certificate_key {here}/key.pem;
                 location /up {{ return 204; }}
                 location /moved {{ return 302 http://127.0.0.1:1/; }}
@@ -218,31 +208,6 @@ fn https_is_verified() {
                     why(&check(url(&unknown, "localhost"))).await,
                     "TLS with localhost: invalid peer certificate: UnknownIssuer"
                 );
-            });
-        },
-    );
-}
-
-/// A session that is resumed is not verified again.
-#[test]
-fn a_certificate_that_expires_between_two_looks_fails_the_second() {
-    alone(
-        "web::a_certificate_that_expires_between_two_looks_fails_the_second",
-        &[],
-        || {
-            let authority = Authority::new();
-            (vec![("SSL_CERT_FILE", authority.root())], authority)
-        },
-        || {
-            block_on(async {
-                let root = given("SSL_CERT_FILE");
-                let authority = Authority::at(Path::new(&root).parent().unwrap());
-                let mut nginx = Nginx::start(&authority, (-1, 90));
-                let check = check(format!("https://localhost:{}/up", nginx.tls_port));
-                passes(&check).await;
-                nginx.start_again(&authority, (-10, -4));
-                let failure = why(&check).await;
-                assert!(failure.contains("certificate expired"), "{failure}");
             });
         },
     );
