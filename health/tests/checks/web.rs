@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use runmate_health::checks::Http;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -207,6 +208,33 @@ fn https_is_verified() {
                     why(&check(url(&unknown, "localhost"))).await,
                     "TLS with localhost: invalid peer certificate: UnknownIssuer"
                 );
+            });
+        },
+    );
+}
+
+#[test]
+fn roots_that_were_replaced_are_read_within_minutes() {
+    alone(
+        "web::roots_that_were_replaced_are_read_within_minutes",
+        &[],
+        || {
+            let dir = Dir::new("runmate-roots-");
+            let roots = dir.file("roots.pem");
+            std::fs::copy(Authority::new().root(), &roots).expect("copy");
+            (vec![("SSL_CERT_FILE", roots)], dir)
+        },
+        || {
+            block_on(async {
+                let authority = Authority::new();
+                let nginx = Nginx::start(&authority, (-1, 90));
+                let check = check(format!("https://localhost:{}/up", nginx.tls_port));
+                assert!(why(&check).await.contains("UnknownIssuer"));
+                std::fs::copy(authority.root(), given("SSL_CERT_FILE")).expect("copy");
+                tokio::time::pause();
+                tokio::time::advance(Duration::from_secs(6 * 60)).await;
+                tokio::time::resume();
+                passes(&check).await;
             });
         },
     );
