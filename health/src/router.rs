@@ -28,7 +28,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// these routes has its own, and two cannot be merged.
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
-        // Before the routes: it is for what answers any other path, and would cost the routes a tenth of their speed.
+        // Before the routes: it is for what answers any other path, and would cost the routes a part of their speed.
         .layer(map_response(no_store))
         .route("/livez", get(livez).fallback(other_method))
         .route("/healthz", get(healthz).fallback(other_method))
