@@ -46,7 +46,7 @@ fault "a process starts before what it waits for is ready" step.rs \
 fault "the grace does not end in SIGKILL" drain.rs \
     'if kill_all || time <= now => {' \
     'if kill_all && time < now => {'
-fault "SIGKILL goes to the process, not to its group" step.rs \
+fault "SIGKILL goes to the process, not to its group" stop.rs \
     'Target::Group(pid), Signal::KILL));
     }
 }' \
@@ -72,5 +72,18 @@ fault "two spawns at a time" step.rs \
 fault "a drain delay that never ends" drain.rs \
     'if until <= now {' \
     'if until < Time::ZERO {'
+
+fault "an unhealthy process that is told not to restart stays away" restart.rs \
+    '_ if fault == Fault::Unhealthy => true,' \
+    '_ if fault == Fault::Unhealthy && policy.restart != Restart::Never => true,'
+fault "a process that is not ready is stopped for its health" stop.rs \
+    'let State::Ready { since, .. } = self.track(process).state else {' \
+    'let (State::Ready { since, .. } | State::Starting { late: Some(since), .. }) = self.track(process).state else {'
+fault "a process is stopped for its health during a drain" stop.rs \
+    'if self.is_running() && self.policy' \
+    'if self.policy'
+fault "an unhealthy process that may not be restarted is a success" drain.rs \
+    'Cause::RestartsSpent(_, Fault::NotReady | Fault::Unhealthy) => 1,' \
+    'Cause::RestartsSpent(_, Fault::NotReady) => 1, Cause::RestartsSpent(..) => 0,'
 
 exit "$missed"

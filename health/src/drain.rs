@@ -36,11 +36,11 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Begins the drain. It cannot be undone. Takes effect for the very next request, before any body is built.
+    /// Begins the drain. It cannot be undone. Takes effect for the very next request, and costs no more than
+    /// setting a flag: what has to be built for it is built by who asks.
     pub fn begin(&self) {
         self.shared.draining.store(true, Ordering::Release);
         self.shared.begun.notify_waiters();
-        self.shared.change(|board, _| board.draining = true);
     }
 
     /// Whether it has begun.

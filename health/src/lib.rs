@@ -63,7 +63,7 @@ mod time;
 pub use access::Access;
 pub use check::{
     Change, Check, CheckState, ComponentType, Failure, FailureKind, Latency, Level, Look, Looked, Measured,
-    Observation, Settings, from_fn,
+    Observation, Settings, from_fn, look_once,
 };
 pub use drain::Drain;
 pub use observer::Outcome;
@@ -73,7 +73,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use check::{Track, look_forever};
-use shared::{Shared, record};
+use shared::{Shared, grow_old, record};
 
 /// A cloneable handle: one side publishes and adds checks, the router serves.
 ///
@@ -106,8 +106,9 @@ impl Health {
         self
     }
 
-    /// Calls `observer` after each look of each check, on the task of the check: it must not block. By then the
-    /// endpoints say what it is told, and it may call anything of this handle. Replaces an earlier observer.
+    /// Calls `observer` after each look of each check, and when a check becomes stale, on the task of the check: it
+    /// must not block. By then the endpoints say what it is told, and it may call anything of this handle. Replaces an
+    /// earlier observer.
     pub fn observe(&self, observer: impl Fn(&Outcome<'_>) + Send + Sync + 'static) {
         let mut place = self
             .shared
@@ -126,17 +127,24 @@ impl Health {
         // First, because of the panic: nothing is to be left of a check that nobody runs.
         let runtime = tokio::runtime::Handle::current();
         let (name, check): (String, Arc<dyn Check>) = (name.into(), Arc::new(check));
-        let timeout = settings.timeout;
+        let timeout = settings.timeout + check.overtime();
         let place = self.shared.change(|board, now| {
             board.add(&name, |name| {
                 Track::new(name, check.component_type(), settings, now)
             })
         });
         let shared = Arc::downgrade(&self.shared);
+        let growing_old = grow_old(shared.clone(), place);
         let looking = look_forever(check, timeout, move |took, looked| {
             record(&shared, place, took, looked)
         });
-        let task = runtime.spawn(looking).abort_handle();
+        let task = runtime.spawn(async {
+            tokio::select! {
+                () = looking => {}
+                () = growing_old => {}
+            }
+        });
+        let task = task.abort_handle();
         let mut tasks = self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.push(task);
     }

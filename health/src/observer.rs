@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::check::{Change, CheckState, Failure, Level};
 
-/// What one look of a check came to, for [`Health::observe`](crate::Health::observe).
+/// What one look of a check came to, or that there was none for too long, for
+/// [`Health::observe`](crate::Health::observe).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outcome<'a> {
@@ -21,9 +22,9 @@ pub struct Outcome<'a> {
     pub stale: bool,
     /// Whether `stale` is not what it was in the outcome before this one.
     pub stale_changed: bool,
-    /// Why the look did not pass, if it did not.
+    /// Why the look did not pass, if it did not; why nothing is known, if there was none.
     pub failure: Option<&'a Failure>,
-    /// How long it took.
+    /// How long it took; zero if there was none.
     pub took: Duration,
 }
 

@@ -86,8 +86,9 @@ async fn other_method() -> Response {
 
 /// `/healthz` and `/readyz`: a drain that has begun is told even before there are bodies that say so.
 fn yes_or_no(shared: &Shared, headers: &HeaderMap, which: fn(&Bodies) -> &Answer) -> Response {
-    let bodies = shared.bodies();
-    let answer = if shared.is_draining() && !bodies.ending {
+    let draining = shared.is_draining();
+    let bodies = if draining { shared.built() } else { shared.bodies() };
+    let answer = if draining && !bodies.ending {
         &shared.while_draining
     } else {
         which(&bodies)

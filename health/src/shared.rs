@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::access::Access;
 use crate::board::Board;
 use crate::body::{self, Answer, Bodies};
-use crate::check::{Looked, Moment};
+use crate::check::{Change, CheckState, Failure, Level, Looked, Moment, Track};
 use crate::exposition::Format;
 use crate::observer::{Observer, Outcome};
 use crate::snapshot::{Phase, Snapshot};
@@ -55,6 +55,7 @@ impl Shared {
         let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         // Under the lock, or the time could go back from one change to the next.
         let now = moment(self.zero);
+        board.draining = self.is_draining();
         let result = change(&mut board, now);
         let bodies = Arc::new(Bodies::build(&mut board, now));
         // Under the lock of the board, or an older state could overtake a newer one.
@@ -69,18 +70,20 @@ impl Shared {
             .allows(headers)
     }
 
-    /// What can be answered now. If a check has become stale unnoticed (the container was frozen, or the check
-    /// holds its thread), this is the one time that it is said.
+    /// What can be answered now. If a check has become stale since, or a drain has begun, this is when the bodies
+    /// for that are built.
     pub fn bodies(&self) -> Arc<Bodies> {
         let bodies = self.built();
-        if self.zero.elapsed() <= bodies.true_until {
+        let fresh = self.zero.elapsed() <= bodies.true_until;
+        if fresh && (bodies.ending || !self.is_draining()) {
             return bodies;
         }
         self.change(|_, _| ());
         self.built()
     }
 
-    fn built(&self) -> Arc<Bodies> {
+    /// What was built last.
+    pub fn built(&self) -> Arc<Bodies> {
         Arc::clone(&self.bodies.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -91,6 +94,66 @@ impl Shared {
             body::metrics(&board, moment(self.zero), format)
         };
         self.bodies().metrics(format, build).clone()
+    }
+
+    fn update(&self, place: usize, change: impl FnOnce(&mut Track, Moment) -> Option<Change>) -> Seen {
+        self.change(|board, now| {
+            let track = &mut board.tracks[place];
+            let change = change(track, now);
+            Seen {
+                stale_changed: track.tell_stale(),
+                name: track.name.clone(),
+                level: track.settings.level,
+                state: track.state,
+                change,
+                stale: track.stale,
+                pace: track.pace(),
+            }
+        })
+    }
+
+    fn tell(&self, seen: &Seen, failure: Option<&Failure>, took: Duration) {
+        // A copy, and no lock while it is called: it may publish, add checks, or replace itself.
+        let observer = self
+            .observer
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(observer) = observer {
+            observer(&Outcome {
+                name: &seen.name,
+                level: seen.level,
+                state: seen.state,
+                change: seen.change.as_ref(),
+                stale: seen.stale,
+                stale_changed: seen.stale_changed,
+                failure,
+                took,
+            });
+        }
+    }
+
+    /// Tells the observer if what is known of a check has become too old; gives the time until that is to be looked
+    /// at again.
+    fn grow_old(&self, place: usize) -> Duration {
+        let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let track = &board.tracks[place];
+        let (fresh_until, why) = (track.fresh_until(), track.blind.clone());
+        drop(board);
+        let now = moment(self.zero).monotonic;
+        if now <= fresh_until {
+            // A little past it, when it is too old in any case.
+            return fresh_until - now + Duration::from_millis(1);
+        }
+        let seen = self.update(place, |track, now| {
+            track.age(now);
+            None
+        });
+        if seen.stale_changed {
+            let why = Failure::unknown(why.unwrap_or_else(|| "nobody looked".to_owned()));
+            self.tell(&seen, Some(&why), Duration::ZERO);
+        }
+        seen.pace
     }
 
     pub fn is_draining(&self) -> bool {
@@ -117,6 +180,13 @@ fn moment(zero: Instant) -> Moment {
     }
 }
 
+/// Has observers hear in time that what is known of a check is too old: no look comes to a result then.
+pub(crate) async fn grow_old(shared: Weak<Shared>, place: usize) {
+    while let Some(wait) = shared.upgrade().map(|shared| shared.grow_old(place)) {
+        tokio::time::sleep(wait).await;
+    }
+}
+
 /// Takes the result of a look; gives the pace of the looks, or `None` if nobody is left to know.
 pub(crate) fn record(
     shared: &Weak<Shared>,
@@ -125,42 +195,21 @@ pub(crate) fn record(
     looked: Looked,
 ) -> Option<Duration> {
     let shared = shared.upgrade()?;
-    // A copy, and no lock while it is called: it may publish, add checks, or replace itself.
-    let observer = shared
-        .observer
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
     let failure = looked.as_ref().err().cloned();
-    let (pace, change, seen) = shared.change(|board, now| {
-        let track = &mut board.tracks[place];
-        let change = track.record(now, took, looked);
-        let stale_changed = track.tell_stale();
-        // Only for who wants to know.
-        let seen = observer.as_ref().map(|_| {
-            (
-                track.name.clone(),
-                track.settings.level,
-                track.state,
-                track.stale,
-                stale_changed,
-            )
-        });
-        (track.pace(), change, seen)
-    });
-    if let (Some(observer), Some((name, level, state, stale, stale_changed))) = (observer, seen) {
-        observer(&Outcome {
-            name: &name,
-            level,
-            state,
-            change: change.as_ref(),
-            stale,
-            stale_changed,
-            failure: failure.as_ref(),
-            took,
-        });
-    }
-    Some(pace)
+    let seen = shared.update(place, |track, now| track.record(now, took, looked));
+    shared.tell(&seen, failure.as_ref(), took);
+    Some(seen.pace)
+}
+
+/// A check after something became known of it, or nothing for too long.
+struct Seen {
+    name: String,
+    level: Level,
+    state: CheckState,
+    change: Option<Change>,
+    stale: bool,
+    stale_changed: bool,
+    pace: Duration,
 }
 
 #[cfg(test)]

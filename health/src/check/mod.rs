@@ -13,6 +13,7 @@ mod track;
 pub use latency::Latency;
 pub(crate) use offload::Offload;
 pub(crate) use schedule::look_forever;
+pub use schedule::look_once;
 pub use track::{Change, CheckState};
 pub(crate) use track::{Moment, Track};
 
@@ -44,6 +45,26 @@ pub trait Check: Send + Sync + 'static {
     /// What kind of thing it looks at, as the draft calls it.
     fn component_type(&self) -> ComponentType {
         ComponentType::Component
+    }
+
+    /// How long past [`Settings::timeout`] a look is still waited for. Zero, unless it is somebody else who looks
+    /// and applies the timeout: then a late answer tells about that one, not about what is looked at.
+    fn overtime(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl<C: Check + ?Sized> Check for Box<C> {
+    fn look(&self) -> Look<'_> {
+        (**self).look()
+    }
+
+    fn component_type(&self) -> ComponentType {
+        (**self).component_type()
+    }
+
+    fn overtime(&self) -> Duration {
+        (**self).overtime()
     }
 }
 

@@ -42,8 +42,9 @@ pub(crate) async fn look_forever(
     }
 }
 
-/// One look; a timeout and a panic are results like any other.
-async fn look_once(check: &dyn Check, limit: Duration) -> Looked {
+/// One look, outside of any schedule. A timeout is a failure, and a panic tells nothing: both are results like
+/// any other.
+pub async fn look_once(check: &dyn Check, limit: Duration) -> Looked {
     match timeout(limit, caught(check)).await {
         Ok(looked) => looked,
         Err(_) => Err(Failure::new(format!("no answer within {limit:?}"))),

@@ -208,7 +208,7 @@ impl Track {
     }
 
     /// Until when what is known is not too old. A sound check has its next result before that.
-    fn fresh_until(&self) -> Duration {
+    pub fn fresh_until(&self) -> Duration {
         let known = self.last.as_ref().map_or(self.since, |last| last.at.monotonic);
         known
             .saturating_add(self.settings.interval)

@@ -1,6 +1,7 @@
 //! A web server answers well.
 
 use std::fmt;
+use std::pin::pin;
 
 use axum::http::uri::Scheme;
 use axum::http::{Uri, header};
@@ -48,12 +49,13 @@ impl Http {
         if authority.as_str().contains('@') {
             return wrong("a URL to check may have no user name and password in it");
         }
-        let port = authority
-            .port()
-            .map_or(if encrypted { "443" } else { "80" }.to_owned(), |port| {
-                port.to_string()
-            });
-        let Ok(address) = Address::parse(&format!("{}:{port}", authority.host())) else {
+        let host = authority.host();
+        let port = match authority.as_str().strip_prefix(host) {
+            Some("" | ":") if encrypted => ":443",
+            Some("" | ":") => ":80",
+            port => port.unwrap_or_default(),
+        };
+        let Ok(address) = Address::parse(&format!("{host}{port}")) else {
             return wrong("the host or port of this URL is none");
         };
         Ok(Http {
@@ -95,14 +97,13 @@ impl Http {
             .header(header::CONNECTION, "close")
             .body(String::new())
             .map_err(|_| Failure::unknown("the URL cannot be asked for"))?;
-        let mut answer = std::pin::pin!(sender.send_request(request));
-        let mut connection = std::pin::pin!(connection);
-        let answer = tokio::select! {
-            answer = &mut answer => answer,
-            // It drives the request. An answer without a body and the end of the connection may come together.
-            _ = &mut connection => answer.await,
+        let mut answer = pin!(sender.send_request(request));
+        let answered = tokio::select! {
+            answered = &mut answer => answered,
+            // It carries the question and the answer, and may end with handing that over.
+            _ = connection => answer.await,
         };
-        match answer {
+        match answered {
             Ok(answer) => Ok(answer.status().as_u16()),
             Err(error) => Err(self.failed(&error)),
         }

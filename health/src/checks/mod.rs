@@ -1,7 +1,24 @@
 //! The built-in checks.
 //!
+//! | check | passes if | measures | feature |
+//! |---|---|---|---|
+//! | `Postgres` | it answers a statement | | `postgres` |
+//! | `MySql` | MySQL or MariaDB answers a statement | | `mysql` |
+//! | `Redis` | Redis, Valkey answers a PING | | `redis` |
+//! | `Http` | a GET is answered with 200 to 399 | | `http` |
+//! | [`Tcp`] | a connection is accepted | | |
+//! | `Exec` | a command exits with 0 | | `exec` |
+//! | [`Disk`] | 10 % are free | `free`, bytes | |
+//! | [`Memory`] | 90 % are used at most | `utilization`, percent | |
+//! | [`Fds`] | 80 % are open at most | `utilization`, percent | |
+//! | `Certificate` | it is valid for 14 days | `validFor`, seconds | `certificate` |
+//!
 //! Each is made from what a config would say, and refuses what it cannot look at with an [`Invalid`]. What they
-//! report holds no URL, no password and nothing else of a secret.
+//! report holds no URL, no password and nothing else of a secret: what a server says is passed on only without the
+//! password, on one line.
+//!
+//! Nothing that can hang holds up the thread, and none of it piles up: names are looked up, and files on disks that
+//! may be remote are touched, on a thread of the check's own, never a second one while the first hangs.
 
 mod address;
 mod amount;
@@ -15,6 +32,8 @@ mod exec;
 mod fds;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "_server")]
+mod kept;
 mod memory;
 #[cfg(feature = "mysql")]
 mod mysql;

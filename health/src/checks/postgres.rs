@@ -17,6 +17,8 @@ use crate::check::{Check, ComponentType, Look};
 /// One connection is kept, so that a look costs the server one round trip; it calls itself `runmate-health`
 /// (`application_name`) unless the URL says otherwise. A connection that is broken is replaced within the same look.
 /// Every five minutes it is replaced anyway, so that a changed password or a full server is noticed.
+///
+/// A database that pauses when nobody is connected (Aurora Serverless) never does while it is checked.
 pub struct Postgres(Server<PgConnection>);
 
 impl Postgres {

@@ -2,8 +2,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
@@ -12,15 +10,12 @@ use redis::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use super::confidential::Confidential;
+use super::kept::{Aged, Kept};
 use super::tls::Tls;
 use super::{Address, Invalid};
 use crate::check::{Check, ComponentType, Failure, Look, Looked, Observation};
-
-/// As long a connection is kept before the password is tried again.
-const CONNECTION_LASTS: Duration = Duration::from_secs(5 * 60);
 
 /// Passes if a Redis, or what speaks its protocol (Valkey, Dragonfly, ElastiCache), answers a `PING`. A replica passes,
 /// too; one that is still loading its data does not.
@@ -33,8 +28,7 @@ pub struct Redis {
     place: Place,
     login: RedisConnectionInfo,
     confidential: Confidential,
-    /// Taken out by a look, and put back only after all went well. Whoever is dropped in the middle leaves nothing.
-    kept: Mutex<Option<Kept>>,
+    kept: Kept<Connection>,
 }
 
 enum Place {
@@ -44,13 +38,12 @@ enum Place {
 }
 
 /// A connection and the task that serves it.
-struct Kept {
-    connection: MultiplexedConnection,
+struct Connection {
+    to: MultiplexedConnection,
     task: AbortHandle,
-    since: Instant,
 }
 
-impl Drop for Kept {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -98,22 +91,20 @@ impl Redis {
         };
         Ok(Redis {
             place,
-            // It would be two more commands, which a user with few rights may not have.
-            login: info.redis_settings().clone().set_skip_set_lib_name(),
+            login: info.redis_settings().clone(),
             confidential: Confidential::of(url),
-            kept: Mutex::new(None),
+            kept: Kept::default(),
         })
     }
 
     async fn ask(&self) -> Looked {
-        let kept = self.kept().take();
-        if let Some(mut kept) = kept
-            && kept.ping().await.is_ok()
+        if let Some(mut kept) = self.kept.take()
+            && kept.connection.ping().await.is_ok()
         {
-            self.keep(kept);
+            self.kept.put(kept);
             return Ok(Observation::default());
         }
-        let mut kept = match &self.place {
+        let mut fresh = match &self.place {
             Place::Network(address) => self.log_in(address.connect().await?).await?,
             Place::Encrypted(address, tls) => {
                 let stream = address.connect().await?;
@@ -126,51 +117,96 @@ impl Redis {
                 self.log_in(stream).await?
             }
         };
-        kept.ping().await.map_err(|error| self.failed(&error))?;
-        self.keep(kept);
+        fresh.ping().await.map_err(|error| self.failed(&error))?;
+        self.kept.put(Aged::new(fresh));
         Ok(Observation::default())
     }
 
     async fn log_in(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    ) -> Result<Kept, Failure> {
+    ) -> Result<Connection, Failure> {
         // How long a look may take is not the driver's to say.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let connected = MultiplexedConnection::new_with_config(&self.login, stream, config).await;
-        let (connection, served) = connected.map_err(|error| self.failed(&error))?;
-        Ok(Kept {
-            connection,
-            task: tokio::spawn(served).abort_handle(),
-            since: Instant::now(),
-        })
-    }
-
-    fn keep(&self, kept: Kept) {
-        if kept.since.elapsed() < CONNECTION_LASTS {
-            *self.kept() = Some(kept);
+        // Nobody is logged in yet: the driver would not tell what the server says to that.
+        let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let connected = MultiplexedConnection::new_with_config(&nobody, stream, config).await;
+        let (to, served) = connected.map_err(|error| self.failed(&error))?;
+        let task = tokio::spawn(served).abort_handle();
+        let mut connection = Connection { to, task };
+        if let Some(password) = self.login.password() {
+            let refused = |error: RedisError| self.login_refused(&error);
+            connection
+                .authenticate(self.login.username(), password)
+                .await
+                .map_err(refused)?;
         }
-    }
-
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        if self.login.db() != 0 {
+            let asked = connection.run(redis::cmd("SELECT").arg(self.login.db())).await;
+            asked.map_err(|error| self.failed(&error))?;
+        }
+        Ok(connection)
     }
 
     fn failed(&self, error: &RedisError) -> Failure {
         let place = &self.place;
-        let said = self.confidential.scrub(&error.to_string());
-        Failure::new(match error.kind() {
-            ErrorKind::AuthenticationFailed => format!("{place} refuses the login: {said}"),
-            ErrorKind::Io if error.is_connection_dropped() => format!("{place} closed the connection"),
-            ErrorKind::Parse => format!("what {place} answered is not Redis's protocol"),
-            _ => format!("{place} says: {said}"),
+        Failure::new(match (error.code(), error.kind()) {
+            (Some("NOAUTH" | "NOPERM"), _) => return self.login_refused(error),
+            (Some(_), _) => format!("{place} says: {}", self.said(error)),
+            (None, ErrorKind::Io) if error.is_connection_dropped() => {
+                format!("{place} closed the connection")
+            }
+            (None, ErrorKind::Parse) => format!("what {place} answered is not Redis's protocol"),
+            (None, _) => format!("asking {place}: {}", self.said(error)),
         })
+    }
+
+    fn login_refused(&self, error: &RedisError) -> Failure {
+        match error.code() {
+            Some(_) => Failure::new(format!("{} refuses the login: {}", self.place, self.said(error))),
+            None => self.failed(error),
+        }
+    }
+
+    /// The server's words and its code, or the driver's.
+    fn said(&self, error: &RedisError) -> String {
+        let (Some(code), detail) = (error.code(), error.detail()) else {
+            return self.confidential.scrub(&error.to_string());
+        };
+        let detail = detail.unwrap_or("an error");
+        format!(
+            "{} ({})",
+            self.confidential.scrub(detail),
+            self.confidential.scrub(code)
+        )
     }
 }
 
-impl Kept {
+impl Connection {
     async fn ping(&mut self) -> Result<(), RedisError> {
-        redis::cmd("PING").exec_async(&mut self.connection).await
+        self.run(&redis::cmd("PING")).await
+    }
+
+    async fn authenticate(&mut self, user: Option<&str>, password: &str) -> Result<(), RedisError> {
+        let asked = match user {
+            None => return self.run(redis::cmd("AUTH").arg(password)).await,
+            Some(user) => self.run(redis::cmd("AUTH").arg(user).arg(password)).await,
+        };
+        match asked {
+            // Before version 6 there was one password and no users.
+            Err(error)
+                if error
+                    .detail()
+                    .is_some_and(|said| said.contains("wrong number of arguments")) =>
+            {
+                self.run(redis::cmd("AUTH").arg(password)).await
+            }
+            asked => asked,
+        }
+    }
+
+    async fn run(&mut self, command: &redis::Cmd) -> Result<(), RedisError> {
+        command.exec_async(&mut self.to).await
     }
 }
 

@@ -4,24 +4,20 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use sqlx::error::DatabaseError;
 use sqlx::{ConnectOptions, Connection, Error};
-use tokio::time::Instant;
+use tokio_rustls::rustls;
 
 use super::Address;
 use super::confidential::Confidential;
+use super::kept::{Aged, Kept};
 use super::words::one_line;
 use crate::check::{Failure, Looked, Observation};
 
-/// So old a connection is closed after its look, and the next look opens another: a password that was changed, or a
-/// server that takes nobody in any more, would not be seen by who is in already.
-const CONNECTION_LASTS: Duration = Duration::from_secs(5 * 60);
-
-/// A statement rather than the driver's ping: pgbouncer and ProxySQL answer pings by themselves, when the database
-/// behind them is gone, too.
+/// A statement rather than the driver's ping: that is answered by MySQL's proxies themselves, also when no database is
+/// behind them (ProxySQL does), and PostgreSQL has none; the driver's, an empty `Sync`, leads nowhere beyond the
+/// protocol. A statement is also seen by who counts them.
 pub(super) const STATEMENT: &str = "SELECT 1";
 
 /// A question under way.
@@ -42,13 +38,7 @@ pub(super) struct Server<C: Kind> {
     options: C::Options,
     place: Place,
     confidential: Confidential,
-    /// Taken out by a look, and put back only after all went well. Whoever is dropped in the middle leaves nothing.
-    kept: Mutex<Option<Kept<C>>>,
-}
-
-struct Kept<C> {
-    connection: C,
-    since: Instant,
+    kept: Kept<C>,
 }
 
 /// Where a server listens.
@@ -82,14 +72,13 @@ impl<C: Kind> Server<C> {
             options,
             place,
             confidential,
-            kept: Mutex::new(None),
+            kept: Kept::default(),
         }
     }
 
     /// One statement over the connection that is there; if it is broken, one attempt with a new one.
     pub async fn look(&self) -> Looked {
-        let kept = self.kept().take();
-        if let Some(mut kept) = kept
+        if let Some(mut kept) = self.kept.take()
             && kept.connection.ask().await.is_ok()
         {
             self.keep(kept).await;
@@ -105,27 +94,18 @@ impl<C: Kind> Server<C> {
             .connect()
             .await
             .map_err(|error| self.failed(&error))?;
-        let mut kept = Kept {
-            connection,
-            since: Instant::now(),
-        };
-        let asked = kept.connection.ask().await;
+        let mut fresh = Aged::new(connection);
+        let asked = fresh.connection.ask().await;
         asked.map_err(|error| self.failed(&error))?;
-        self.keep(kept).await;
+        self.keep(fresh).await;
         Ok(Observation::default())
     }
 
-    async fn keep(&self, kept: Kept<C>) {
-        if kept.since.elapsed() < CONNECTION_LASTS {
-            *self.kept() = Some(kept);
-        } else {
+    async fn keep(&self, connection: Aged<C>) {
+        if let Some(old) = self.kept.put(connection) {
             // It goes either way; this is to say goodbye, or the server would count it as one that was lost.
-            let _ = kept.connection.close().await;
+            let _ = old.close().await;
         }
-    }
-
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Kept<C>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failed(&self, error: &Error) -> Failure {
@@ -144,6 +124,9 @@ impl<C: Kind> Server<C> {
             }
             Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 format!("{place} closed the connection")
+            }
+            Error::Io(error) if error.get_ref().is_some_and(|error| error.is::<rustls::Error>()) => {
+                one_line(&format!("TLS with {place}: {error}"))
             }
             Error::Io(error) => one_line(&format!("cannot connect to {place}: {error}")),
             Error::Tls(error) => format!("TLS with {place}: {}", scrub(&error.to_string())),

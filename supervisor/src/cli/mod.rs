@@ -155,6 +155,9 @@ enum Word {
     /// What runmate starts itself: resolves what stdin names
     #[command(name = helper::SECRETS, hide = true)]
     HelperSecrets,
+    /// What runmate starts itself: looks when it is asked to on stdin
+    #[command(name = helper::CHECKS, hide = true)]
+    HelperChecks,
     /// What runmate starts itself: migrates as stdin says
     #[command(name = helper::MIGRATE, hide = true)]
     HelperMigrate,
@@ -229,6 +232,7 @@ pub fn main() -> i32 {
                 };
                 migrate::migrate(word, options)
             }
+            Some(Word::HelperChecks) => helper::checks_main(),
             Some(Word::HelperMigrate) => helper::migrate_main(),
             Some(Word::HelperSecrets) => helper::secrets_main(),
             Some(Word::Probe { config, url }) => probe::probe(config.as_deref(), url.as_deref()),

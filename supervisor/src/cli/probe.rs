@@ -22,11 +22,19 @@ fn target(file: Option<&Path>, url: Option<&str>) -> Result<HttpTarget, String> 
         return HttpTarget::parse(url);
     }
     let env = super::environment();
-    let health = config::load_health(&Inputs::of_this_container(file, Vec::new(), &env))
+    let listen = config::load_listen(&Inputs::of_this_container(file, Vec::new(), &env))
         .map_err(|errors| errors.to_string())?;
-    let listen = health
-        .listen
-        .ok_or("health.listen is \"off\"; name a URL, or turn it on")?;
+    let listen = match listen {
+        (Some(listen), _) => listen,
+        (None, true) => return Err("health.listen is \"off\"; name a URL, or turn it on".to_owned()),
+        (None, false) => {
+            return Err(
+                "the default port of health is $PORT, where the app listens; set health.listen to another \
+                        port, or name a URL"
+                    .to_owned(),
+            );
+        }
+    };
     let address = loopback(listen);
     Ok(HttpTarget {
         address,

@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use crate::lookup::{self, Lookup};
 use crate::process::sys;
 
-use super::{Command, EnvInherit, Migrate, MigrateWork, Plan, Probe, Process, Text, User, secrets};
+use super::{
+    CertificateOf, CheckKind, Command, EnvInherit, HealthCheck, Migrate, MigrateWork, Plan, Probe, Process,
+    Text, User, secrets,
+};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +65,9 @@ pub fn findings(plan: &Plan, env: &BTreeMap<String, String>) -> Vec<Finding> {
         migrations(migrate, env, &mut found);
     }
     ports(plan, &mut found);
+    for check in &plan.health.checks {
+        health_check(check, plan, env, &mut found);
+    }
     let own = sys::effective_uid();
     for (key, message) in secrets::shared_users(&plan.processes, &plan.secrets, own) {
         add(&mut found, Severity::Warning, key, message);
@@ -140,6 +146,32 @@ fn migrations(migrate: &Migrate, env: &BTreeMap<String, String>, found: &mut Vec
     for input in migrate.inputs.iter().filter(|input| !input.exists()) {
         let message = format!("{} does not exist; correct the path", input.display());
         add(found, Severity::Error, "migrate.inputs".to_owned(), message);
+    }
+}
+
+/// What a check needs of the image.
+fn health_check(check: &HealthCheck, plan: &Plan, env: &BTreeMap<String, String>, found: &mut Vec<Finding>) {
+    let key = format!("health.check.{}.{}", check.name, check.kind.name());
+    let absent = |path: &Path| (!path.exists()).then(|| format!("{} does not exist", path.display()));
+    match &check.kind {
+        CheckKind::Exec(command) => {
+            let process = &plan.processes[check.restart.unwrap_or(plan.main).0];
+            if let Some(message) = missing(command, path(process, env), process.cwd.as_deref()) {
+                add(found, Severity::Error, key, message);
+            }
+        }
+        // What is mounted may be there only where it runs.
+        CheckKind::Disk { path, .. }
+        | CheckKind::Certificate {
+            of: CertificateOf::File(path),
+            ..
+        } => {
+            if let Some(absent) = absent(path) {
+                let message = format!("{absent} here; unless it is mounted at run time, correct the path");
+                add(found, Severity::Warning, key, message);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -45,6 +45,19 @@ pub(super) const RUN: &[&str] = &["success_codes", "drain_delay", "stop_budget",
 
 /// `[health]`.
 pub(super) const HEALTH: &[&str] = &["listen", "token", "details", "check"];
+/// The kinds of a check.
+pub(super) const CHECK_KINDS: &[&str] = &[
+    "postgres",
+    "mysql",
+    "redis",
+    "http",
+    "tcp",
+    "exec",
+    "disk",
+    "memory",
+    "fds",
+    "certificate",
+];
 /// `[health.check.NAME]`.
 pub(super) const CHECK: &[&str] = &[
     "postgres",
@@ -64,6 +77,14 @@ pub(super) const CHECK: &[&str] = &[
     "level",
     "restart",
 ];
+/// `health.check.NAME.disk`.
+pub(super) const DISK: &[&str] = &["path", "min_free"];
+/// `health.check.NAME.memory` and `health.check.NAME.fds`.
+pub(super) const USED: &[&str] = &["max_used"];
+/// Where the certificate of a check is.
+pub(super) const CERTIFICATE_KINDS: &[&str] = &["file", "server"];
+/// `health.check.NAME.certificate`.
+pub(super) const CERTIFICATE: &[&str] = &["file", "server", "min_valid"];
 
 /// `[logs]`.
 pub(super) const LOGS: &[&str] = &[

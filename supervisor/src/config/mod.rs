@@ -11,6 +11,7 @@ mod error;
 mod expand;
 mod explain;
 mod graph;
+mod health;
 mod keys;
 mod migrate;
 mod plan;
@@ -32,6 +33,7 @@ mod users;
 mod warnings;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::machine::ProcessId;
@@ -39,13 +41,13 @@ use crate::machine::ProcessId;
 pub use check::{Finding, Severity, findings};
 pub use error::{ConfigError, ConfigErrors};
 pub use explain::{explain, explain_json};
+pub use health::{CertificateOf, CheckKind, Health, HealthCheck, Share};
+pub(crate) use health::{bearer_token as check_bearer_token, check_url as check_health_url};
 pub(crate) use migrate::check_url as check_database_url;
 pub use plan::{
-    CertificateOf, CheckKind, Command, EnvInherit, Health, HealthCheck, HttpTarget, LogFormat, Logs, Migrate,
-    MigrateWork, Otherwise, Plan, Platform, Probe, Process, Ready, Run, Secret, Secrets, Sees, Share, Source,
-    Stdin, User,
+    Command, EnvInherit, HttpTarget, LogFormat, Logs, Migrate, MigrateWork, Otherwise, Plan, Platform, Probe,
+    Process, Ready, Run, Secret, Secrets, Sees, Source, Stdin, User,
 };
-pub(crate) use sections::bearer_token as check_bearer_token;
 pub use text::{AbsentSecret, Text};
 
 use process::{Context, Header};
@@ -121,24 +123,22 @@ pub fn load(inputs: &Inputs) -> Result<Plan, ConfigErrors> {
     }
 }
 
-/// Reads `[health]` alone, for `probe`: it runs beside the supervisor, without its COMMAND, and must
-/// find the port whatever else the config holds.
-pub fn load_health(inputs: &Inputs) -> Result<Health, ConfigErrors> {
+/// Reads where health listens and nothing else, for `probe`: it runs beside the supervisor, without its COMMAND,
+/// and must find the port whatever else the config holds. `None` is off; with it comes whether the config says so.
+pub fn load_listen(inputs: &Inputs) -> Result<(Option<SocketAddr>, bool), ConfigErrors> {
     let found = source::find(inputs)?;
     let (name, text) = found
         .as_ref()
         .map_or(("", ""), |found| (&found.name, &found.text));
     let (doc, document) = Doc::parse(name, text, inputs.env);
     let root = Table::root(&doc, &document);
-    secrets::read(&root);
-    let health = sections::health(root.get("health").as_ref(), inputs.env);
-    let errors: Vec<ConfigError> = doc
-        .into_errors()
-        .into_iter()
-        .filter(|error| !error.message.starts_with(reader::LATER))
-        .collect();
+    let section = root
+        .get("health")
+        .and_then(|value| value.table(None, "a table [health]"));
+    let listen = health::listen(section.as_ref(), inputs.env);
+    let errors = doc.into_errors();
     if errors.is_empty() {
-        Ok(health)
+        Ok(listen)
     } else {
         Err(ConfigErrors { errors })
     }
@@ -171,9 +171,11 @@ fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan
     sections::later(&root);
     let mut found = secrets::read(&root);
     let run = sections::run(root.get("run").as_ref(), inputs.env);
-    let health = sections::health(root.get("health").as_ref(), inputs.env);
+    let section = root.get("health");
+    let mut health = health::read(section.as_ref(), inputs.env);
     let logs = sections::logs(root.get("logs").as_ref());
     let (mut processes, main) = processes(&root, inputs, logs.format);
+    health.checks = health::checks(section.as_ref(), &processes);
     secrets::in_process_env(&doc, &mut processes, &mut found);
     let migrate = root.get("migrate").map(|section| {
         let migrate = migrate::read(Some(&section), &doc);

@@ -195,8 +195,8 @@ impl<'a> Value<'a> {
         }
         for name in text.secrets() {
             self.error(format!(
-                "${{{name}}} is a secret, and only process.NAME.env, health.token and migrate.database can hold \
-                 one; a command, for example, can be read by every process: let the program read the variable {name}"
+                "${{{name}}} is a secret, and only process.NAME.env, health.token, the addresses of checks and \
+                 migrate.database can hold one; a command, for example, can be read by every process: let the program read the variable {name}"
             ));
         }
         None

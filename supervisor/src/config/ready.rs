@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::reader::Value;
+use super::reader::{Table, Value};
 use super::{Probe, Ready, address, keys, process};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -23,35 +23,30 @@ pub(super) fn read(value: &Value) -> Option<(Ready, Duration)> {
         .get("interval")
         .and_then(|value| value.some_time())
         .unwrap_or(INTERVAL);
-    let given: Vec<Value> = keys::READY_KINDS
-        .iter()
-        .filter_map(|kind| table.get(kind))
-        .collect();
+    let given = one_of(&table, keys::READY_KINDS, "wait for");
     let probes: Vec<Option<Probe>> = given.iter().map(probe).collect();
-    match given.as_slice() {
-        [_] => {}
-        [] => value.doc.missing(
-            Some(value.at),
-            &value.key,
-            format!(
-                "names nothing to wait for; write one of {}",
-                keys::READY_KINDS.join(", ")
-            ),
-        ),
-        [..] => {
-            let names: Vec<&str> = keys::READY_KINDS
-                .iter()
-                .copied()
-                .filter(|kind| table.get(kind).is_some())
-                .collect();
-            value.error(format!(
-                "cannot wait for {} at once; keep one of them",
-                names.join(" and ")
-            ));
-        }
-    }
     let probe = probes.into_iter().next()??;
     Some((Ready { probe, interval }, timeout))
+}
+
+/// Those of the keys `kinds` that the table has: exactly one, or that is recorded. `verb` is what is done with it.
+pub(super) fn one_of<'a>(table: &Table<'a>, kinds: &[&str], verb: &str) -> Vec<Value<'a>> {
+    let given = kinds.iter().filter_map(|kind| Some((*kind, table.get(kind)?)));
+    let (names, values): (Vec<&str>, Vec<Value>) = given.unzip();
+    match names.as_slice() {
+        [_] => {}
+        [] => table.doc.missing(
+            Some(table.at),
+            &table.key,
+            format!("names nothing to {verb}; write one of {}", kinds.join(", ")),
+        ),
+        [..] => table.doc.error(
+            table.at,
+            &table.key,
+            format!("cannot {verb} {} at once; keep one of them", names.join(" and ")),
+        ),
+    }
+    values
 }
 
 /// What one of the kinds asks for.

@@ -1,15 +1,11 @@
-//! The sections beside the processes: `[run]`, `[health]`, `[logs]` and those of later versions.
+//! The sections beside the processes: `[run]`, `[logs]` and those of later versions.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::reader::{LATER, Table, Value};
-use super::{Health, LogFormat, Logs, Run};
-use super::{address, keys, platform, process, suggest, units};
-
-/// Where health listens unless told: 9180 is what no application server takes by default.
-pub(super) const HEALTH: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9180);
+use super::reader::{Table, Value};
+use super::{LogFormat, Logs, Run};
+use super::{keys, platform, process, suggest, units};
 
 /// The envelope of a line needs some hundred bytes; beyond a mebibyte no collector takes a line.
 const MAX_LINE: std::ops::RangeInclusive<u64> = 256..=1 << 20;
@@ -84,77 +80,6 @@ pub(super) fn run(value: Option<&Value>, env: &BTreeMap<String, String>) -> Run 
     }
 }
 
-/// `[health]`.
-pub(super) fn health(value: Option<&Value>, env: &BTreeMap<String, String>) -> Health {
-    let table = value.and_then(|value| value.table(Some(keys::HEALTH), "a table [health]"));
-    let get = |name| table.as_ref().and_then(|table| table.get(name));
-    if let Some(checks) = get("check") {
-        for (_, check) in named_tables(&checks, "[health.check.NAME]") {
-            check.table(Some(keys::CHECK), "a table such as { tcp = \"127.0.0.1:6379\" }");
-        }
-        checks.error(LATER);
-    }
-    let mut health = Health {
-        listen: Some(HEALTH),
-        explicit: false,
-        token: None,
-        public_details: false,
-        checks: Vec::new(),
-    };
-    let listen = get("listen");
-    if let Some(text) = listen
-        .as_ref()
-        .and_then(|value| value.filled("an address such as \"0.0.0.0:9180\", or \"off\""))
-    {
-        health.explicit = true;
-        health.listen = match text.as_str() {
-            "off" => None,
-            _ => listen
-                .as_ref()
-                .and_then(|value| value.check(address::socket(&text, Ipv4Addr::UNSPECIFIED))),
-        };
-    }
-    if let Some(address) = health.listen
-        && Some(address.port()) == app_port(env)
-    {
-        match &listen {
-            Some(value) => value.error(format!(
-                "port {} is $PORT, where the app listens; write another port",
-                address.port()
-            )),
-            // Nobody asked for it: the app goes first. See `warnings`.
-            None => health.listen = None,
-        }
-    }
-    health.token = get("token").and_then(|value| {
-        let token = value.text("a string")?;
-        if let Some(plain) = token.literal() {
-            value.check(bearer_token(plain))?;
-        }
-        Some(token).filter(|token| token.literal() != Some(""))
-    });
-    let details = [("token", false), ("public", true)];
-    health.public_details = get("details")
-        .and_then(|value| value.choice(&details))
-        .unwrap_or(false);
-    health
-}
-
-/// A token that a request can carry. One read from a file often ends with that file's line break, and
-/// would then never be matched.
-pub(crate) fn bearer_token(token: &str) -> Result<(), String> {
-    if token != token.trim() || token.contains(char::is_control) {
-        // Not the token itself: this goes into the log.
-        return Err("no request can carry a line break, or a space at either end; remove it".to_owned());
-    }
-    Ok(())
-}
-
-/// The port that the platform expects the app on.
-fn app_port(env: &BTreeMap<String, String>) -> Option<u16> {
-    env.get("PORT").and_then(|port| port.parse().ok())
-}
-
 /// `[logs]`.
 pub(super) fn logs(value: Option<&Value>) -> Logs {
     let table = value.and_then(|value| value.table(Some(keys::LOGS), "a table [logs]"));
@@ -214,12 +139,4 @@ pub(super) fn later(root: &Table) {
     if let Some(ingress) = root.get("ingress") {
         ingress.error("reserved for a later version; remove it");
     }
-}
-
-/// The entries of a table whose keys are names.
-fn named_tables<'a>(value: &Value<'a>, shape: &str) -> Vec<(&'a str, Value<'a>)> {
-    value
-        .table(None, &format!("tables {shape}"))
-        .map(|table| table.entries().collect())
-        .unwrap_or_default()
 }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-/// A value of the config in pieces.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A value of the config in pieces. `Debug` shows the names of its secrets and nothing else: what is written out may
+/// be a password all the same.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Text(Vec<Piece>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Piece {
     Literal(String),
     Secret { name: String, default: Option<String> },
@@ -77,6 +78,13 @@ impl Text {
             });
         }
         Ok(out)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Text ")?;
+        f.debug_list().entries(self.secrets()).finish()
     }
 }
 

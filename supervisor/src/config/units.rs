@@ -6,11 +6,17 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The units of a duration, the largest first: that is also the order they may be written in.
-const TIME_UNITS: &[(&str, u64)] = &[("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const TIME_UNITS: &[(&str, u64)] = &[
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 
 const SIZE_UNITS: &[(&str, u64)] = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
-/// Reads `500ms`, `60s`, `2m`, `1h` or `1m30s`.
+/// Reads `500ms`, `60s`, `2m`, `1h`, `14d` or `1m30s`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("{text:?} is no duration; write one such as \"500ms\", \"5s\", \"2m\" or \"1m30s\"");
     let too_long = || format!("{text:?} is longer than a year; write a shorter one");
@@ -98,7 +104,9 @@ mod tests {
             ("1h", 3_600_000, "1h"),
             ("1m30s", 90_000, "1m30s"),
             ("1h0m1s5ms", 3_601_005, "1h1s5ms"),
-            ("8760h", 31_536_000_000, "8760h"),
+            ("8760h", 31_536_000_000, "365d"),
+            ("14d", 1_209_600_000, "14d"),
+            ("36h", 129_600_000, "1d12h"),
         ] {
             let read = duration(text).unwrap();
             assert_eq!(read.as_millis(), milliseconds, "{text}");
@@ -111,11 +119,11 @@ mod tests {
         assert_eq!(duration("5").unwrap_err(), "\"5\" has no unit; write \"5s\"");
         let shape = " is no duration; write one such as \"500ms\", \"5s\", \"2m\" or \"1m30s\"";
         for text in [
-            "", "s", "-5s", "1.5s", "5 s", "5sec", "30s1m", "1s1s", "5s3", "1d", "５s", "+5s",
+            "", "s", "-5s", "1.5s", "5 s", "5sec", "30s1m", "1s1s", "5s3", "1w", "５s", "+5s",
         ] {
             assert_eq!(duration(text).unwrap_err(), format!("{text:?}{shape}"));
         }
-        for text in ["8761h", "99999999999999999999s", "18446744073709551615h"] {
+        for text in ["8761h", "366d", "99999999999999999999s", "18446744073709551615h"] {
             assert!(
                 duration(text).unwrap_err().contains("longer than a year"),
                 "{text}"

@@ -1,6 +1,6 @@
 //! What is legal but probably not meant.
 
-use super::{Plan, sections, units};
+use super::{Plan, health, units};
 
 /// The warnings of a plan, each a full sentence.
 pub(super) fn warnings(plan: &Plan) -> Vec<String> {
@@ -16,12 +16,13 @@ pub(super) fn warnings(plan: &Plan) -> Vec<String> {
             ));
         }
     }
-    // Off, and nobody wrote so; see `sections::health`.
+    // Off, and nobody wrote so; see `health::listen`.
     if plan.health.listen.is_none() && !plan.health.explicit {
         warnings.push(format!(
             "there are no health endpoints: their default port {} is $PORT, where the app listens; set health.listen to another port, or to \"off\".",
-            sections::HEALTH.port()
+            health::DEFAULT.port()
         ));
     }
+    warnings.extend(health::warnings(plan));
     warnings
 }

@@ -1,9 +1,12 @@
-//! Children of the same binary that do the heavy work, so that nothing of it (the AWS SDK, TLS, later
+//! Children of the same binary that do the heavy work, so that nothing of it (the AWS SDK, TLS,
 //! SQL) ever runs in PID 1: a crash there cannot take the container down, and its memory goes with it.
 //!
-//! A helper reads its job from stdin and writes its answer to descriptor [`ANSWER_FD`]; both ends of that
-//! conversation stand in `protocol`.
+//! The one that resolves secrets reads its job from stdin and writes its answer to descriptor [`ANSWER_FD`]; both
+//! ends of that conversation stand in `protocol`. The one that runs checks lives long and talks over a socket, as
+//! `check_protocol` says.
 
+pub(crate) mod check_protocol;
+mod checks;
 mod migrate;
 mod protocol;
 mod resolve;
@@ -14,6 +17,7 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+pub(crate) use checks::main as checks_main;
 pub(crate) use migrate::main as migrate_main;
 pub(crate) use protocol::{Answer, Answers, Job, Report, read_answers};
 pub(crate) use resolve::resolve;
@@ -24,6 +28,9 @@ pub(crate) const ANSWER_FD: RawFd = 3;
 
 /// The hidden subcommand of the helper that resolves secrets.
 pub(crate) const SECRETS: &str = "helper-secrets";
+
+/// The hidden subcommand of the helper that runs checks.
+pub(crate) const CHECKS: &str = "helper-checks";
 
 /// The hidden subcommand of the helper that migrates.
 pub(crate) const MIGRATE: &str = "helper-migrate";

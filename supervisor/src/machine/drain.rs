@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::event::{Action, Cause, Pid, Report, Target, Time};
+use super::event::{Action, Cause, Fault, Pid, Report, Target, Time};
 use super::plan::{ProcessId, Scope};
-use super::state::{Body, Drain, Kill, Machine, Stage, State};
+use super::state::{Body, Drain, Kill, Machine, Stage, State, Why};
 use crate::signal::Signal;
 
 /// What each later level of the stop order keeps for itself, however long the grace of an earlier
@@ -101,9 +101,7 @@ impl Machine {
         let track = self.track(process);
         track.state = match track.state {
             _ if !group_alive => State::Over,
-            State::Stopping {
-                kill, failed_start, ..
-            } => {
+            State::Stopping { kill, why, .. } => {
                 // Whoever it left behind was not told yet if only the leader was addressed.
                 if scope == Scope::Process && kill != Kill::Sent {
                     out.push(Action::Signal(process, Target::Group(pid), signal));
@@ -112,7 +110,7 @@ impl Machine {
                 State::Stopping {
                     body: Body::Group(pid),
                     kill,
-                    failed_start,
+                    why,
                 }
             }
             _ => State::Leftover { group: pid },
@@ -133,7 +131,7 @@ impl Machine {
     /// Everything that is due by time or by order while the container goes down.
     pub(super) fn due_while_draining(&mut self, now: Time, out: &mut Vec<Action>) {
         if let Stage::Delaying { drain, until } = self.stage {
-            // A failed start may have been told to stop before the drain began.
+            // Somebody may have been told to stop before the drain began, for a new life.
             self.kill_overdue(now, out);
             if until <= now {
                 self.stage = Stage::Draining { drain };
@@ -184,11 +182,11 @@ impl Machine {
                 State::Leftover { group } if kill_all => self.kill(process, Body::Group(group), out),
                 State::Starting { pid, .. } | State::Ready { pid, .. } if self.its_turn(process, drain) => {
                     let grace = self.grace(now, process, drain);
-                    self.ask_to_stop(process, Body::Leader(pid), now, grace, false, out);
+                    self.ask_to_stop(process, Body::Leader(pid), now, grace, Why::Drain, out);
                 }
                 State::Leftover { group } if self.its_turn(process, drain) => {
                     let grace = self.grace(now, process, drain);
-                    self.ask_to_stop(process, Body::Group(group), now, grace, false, out);
+                    self.ask_to_stop(process, Body::Group(group), now, grace, Why::Drain, out);
                 }
                 State::Stopping {
                     body,
@@ -201,12 +199,12 @@ impl Machine {
                 State::Stopping {
                     body,
                     kill: Kill::At(time),
-                    failed_start,
+                    why,
                 } if time > drain.kill_all => {
                     self.track(process).state = State::Stopping {
                         body,
                         kill: Kill::At(drain.kill_all),
-                        failed_start,
+                        why,
                     };
                 }
                 _ => {}
@@ -277,9 +275,9 @@ impl Machine {
         match drain.cause {
             Cause::MainEnded(end) => end.code(),
             Cause::TaskFailed(_, end) | Cause::SidecarEnded(_, end) => never_zero(end.code()),
-            Cause::RestartsSpent(_, end) => end.map_or(1, |end| never_zero(end.code())),
+            Cause::RestartsSpent(_, Fault::Ended(end)) => never_zero(end.code()),
             // Its exit code would be that of our own stop signal, which says nothing.
-            Cause::NotReady(_) => 1,
+            Cause::NotReady(_) | Cause::RestartsSpent(_, Fault::NotReady | Fault::Unhealthy) => 1,
             Cause::CannotExecute(_, code) => code,
             Cause::Signal(signal) => {
                 let main = &self.tracks[self.plan.main.0];

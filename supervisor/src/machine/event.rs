@@ -54,6 +54,8 @@ pub enum Event {
     },
     /// Its readiness probe passed.
     Ready(ProcessId),
+    /// A health check asks for a new life of this process.
+    Unhealthy(ProcessId),
     /// It was reaped. `group_alive`: others of its process group live on.
     Ended {
         /// Which.
@@ -105,6 +107,17 @@ pub enum Action {
     },
 }
 
+/// How one life of a process failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// It ended.
+    Ended(End),
+    /// It did not become ready in time, and was stopped.
+    NotReady,
+    /// A health check found it out of order, and it was stopped.
+    Unhealthy,
+}
+
 /// Why the container ends. The first cause wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
@@ -116,8 +129,8 @@ pub enum Cause {
     TaskFailed(ProcessId, End),
     /// A sidecar ended that must not.
     SidecarEnded(ProcessId, End),
-    /// It ended more often than it may be restarted.
-    RestartsSpent(ProcessId, Option<End>),
+    /// It failed more often than it may be restarted; this is how it failed last.
+    RestartsSpent(ProcessId, Fault),
     /// It did not become ready in time and may not be restarted.
     NotReady(ProcessId),
     /// It cannot be executed.
@@ -162,6 +175,8 @@ pub enum Report {
     Up,
     /// It was not ready in time and is being stopped.
     NotReady(ProcessId, Duration),
+    /// A health check found it out of order; it is being stopped.
+    Unhealthy(ProcessId),
     /// It will be started again after this delay; the count says how often in all.
     Restarting(ProcessId, Duration, u32),
     /// It ended for good and the container goes on without it.

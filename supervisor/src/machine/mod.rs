@@ -11,6 +11,7 @@
 //! | `event` | what comes in (`Event`), what goes out (`Action`, `Report`) |
 //! | `state` | the states of a process and of the whole; each owns its data |
 //! | `step` | the dispatch, and everything while the container runs |
+//! | `stop` | how one process is asked to stop, and killed |
 //! | `restart` | delays and limits of restarts |
 //! | `drain` | from the decision to stop until the exit |
 //! | `view` | what health is told |
@@ -21,11 +22,12 @@ mod plan;
 mod restart;
 mod state;
 mod step;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod view;
 
-pub use event::{Action, Cause, End, Event, Pid, Report, Target, Time};
+pub use event::{Action, Cause, End, Event, Fault, Pid, Report, Target, Time};
 pub use plan::{Backoff, Kind, OnExit, Plan, Policy, ProcessId, Restart, Scope, Stop};
 pub use state::Machine;
 pub use view::{Phase, ProcessView, View};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::event::{End, Time};
+use super::event::{End, Fault, Time};
 use super::plan::{Kind, ProcessId, Restart};
 use super::state::Machine;
 
@@ -18,19 +18,13 @@ pub(super) enum Sequel {
 }
 
 impl Machine {
-    /// Decides what follows. `failed_start`: it was stopped because it did not become ready, which
-    /// counts as a failure whatever its exit code says. `ready_since`: set if it was ready.
-    pub(super) fn sequel(
-        &mut self,
-        now: Time,
-        process: ProcessId,
-        end: End,
-        failed_start: bool,
-        ready_since: Option<Time>,
-    ) -> Sequel {
-        let failed = failed_start || !end.succeeded();
+    /// Decides what follows one life of a process.
+    pub(super) fn sequel(&mut self, now: Time, process: ProcessId, fault: Fault) -> Sequel {
         let policy = self.policy(process);
+        let failed = fault != Fault::Ended(End::Exited(0));
         let wanted = match (policy.restart, policy.kind) {
+            // Who wrote `restart` into the check asked for it, whatever follows an end of its own.
+            _ if fault == Fault::Unhealthy => true,
             (Restart::Never, _) => false,
             // A task that succeeded is done; running it for ever is not what "always" means there.
             (Restart::OnFailure, _) | (Restart::Always, Kind::Task) => failed,
@@ -41,9 +35,6 @@ impl Machine {
         }
         let backoff = policy.backoff.clone();
         let track = self.track(process);
-        if ready_since.is_some_and(|since| now.saturating_sub(since) >= backoff.reset) {
-            track.in_a_row = 0;
-        }
         while track
             .recent
             .front()
@@ -63,6 +54,13 @@ impl Machine {
         track.recent.push_back(now);
         track.restarts += 1;
         Sequel::Again(self.jittered(full).max(backoff.min))
+    }
+
+    /// A process that was ready from `since` until now: if that was long enough, its delays start over.
+    pub(super) fn was_ready_since(&mut self, since: Time, now: Time, process: ProcessId) {
+        if now.saturating_sub(since) >= self.policy(process).backoff.reset {
+            self.track(process).in_a_row = 0;
+        }
     }
 
     /// Three quarters of the delay to all of it, so that a fleet that fails together does not come back

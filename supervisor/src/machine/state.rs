@@ -21,15 +21,22 @@ pub(super) enum State {
     /// lives at once would fight for ports and locks.
     Backoff { until: Time, left: Option<Pid> },
     /// Was asked to stop.
-    Stopping {
-        body: Body,
-        kill: Kill,
-        failed_start: bool,
-    },
+    Stopping { body: Body, kill: Kill, why: Why },
     /// Ended while others of its group live on, and its turn to be stopped has not come.
     Leftover { group: Pid },
     /// Over for good.
     Over,
+}
+
+/// Why a process was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Why {
+    /// The container goes down.
+    Drain,
+    /// It did not become ready in time.
+    NotReady,
+    /// A health check found it out of order.
+    Unhealthy,
 }
 
 /// What is left of a process that is stopping.

@@ -1,9 +1,9 @@
 //! The dispatch of events, and everything that happens while the container runs.
 
-use super::event::{Action, Cause, End, Event, Pid, Report, Target, Time};
+use super::event::{Action, Cause, End, Event, Fault, Pid, Report, Target, Time};
 use super::plan::{Kind, OnExit, ProcessId};
 use super::restart::Sequel;
-use super::state::{Body, Kill, Machine, Stage, State};
+use super::state::{Body, Machine, Stage, State, Why};
 use crate::signal::Signal;
 
 impl Machine {
@@ -25,6 +25,7 @@ impl Machine {
                 temporary,
             } => self.spawn_failed(now, process, code, temporary, &mut out),
             Event::Ready(process) => self.ready(now, process, &mut out),
+            Event::Unhealthy(process) => self.unhealthy(now, process, &mut out),
             Event::Ended {
                 process,
                 end,
@@ -74,13 +75,18 @@ impl Machine {
         self.track(process).state = State::Over;
         // What is not there or not executable will not be so in a second either.
         let sequel = if temporary {
-            self.sequel(now, process, end, true, None)
+            self.sequel(now, process, Fault::Ended(end))
         } else {
             Sequel::Final
         };
         match sequel {
             Sequel::Again(delay) => self.back_off(now, process, delay, None, out),
-            Sequel::Spent => self.for_good(now, process, Cause::RestartsSpent(process, Some(end)), out),
+            Sequel::Spent => self.for_good(
+                now,
+                process,
+                Cause::RestartsSpent(process, Fault::Ended(end)),
+                out,
+            ),
             Sequel::Final => self.for_good(now, process, Cause::CannotExecute(process, code), out),
         }
     }
@@ -114,21 +120,29 @@ impl Machine {
     fn ended(&mut self, now: Time, process: ProcessId, end: End, group_alive: bool, out: &mut Vec<Action>) {
         let running = self.is_running();
         let track = self.track(process);
-        let (pid, ready_since, failed_start) = match track.state {
-            State::Starting { pid, .. } => (pid, None, false),
-            State::Ready { pid, since } => (pid, Some(since), false),
+        let (pid, fault) = match track.state {
+            State::Starting { pid, .. } => (pid, Fault::Ended(end)),
+            State::Ready { pid, since } => {
+                self.was_ready_since(since, now, process);
+                (pid, Fault::Ended(end))
+            }
             State::Stopping {
                 body: Body::Leader(pid),
-                failed_start,
+                why,
                 ..
-            } => (pid, None, failed_start),
+            } => match why {
+                // It did what it was told; how it ended says nothing about it.
+                Why::NotReady => (pid, Fault::NotReady),
+                Why::Unhealthy => (pid, Fault::Unhealthy),
+                Why::Drain => (pid, Fault::Ended(end)),
+            },
             _ => return,
         };
-        track.last = Some((end, now));
+        self.track(process).last = Some((end, now));
         if !running {
             return self.ended_in_drain(now, process, pid, group_alive, out);
         }
-        if self.policy(process).kind == Kind::Task && end.succeeded() && !failed_start {
+        if self.policy(process).kind == Kind::Task && fault == Fault::Ended(End::Exited(0)) {
             self.track(process).was_ready = true;
             self.track(process).state = State::Over;
             out.push(Action::Report(Report::Done(process)));
@@ -138,7 +152,7 @@ impl Machine {
             }
             return;
         }
-        match self.sequel(now, process, end, failed_start, ready_since) {
+        match self.sequel(now, process, fault) {
             Sequel::Again(delay) => {
                 // A new life needs the ports and locks of the old one: what is left of it must go.
                 if group_alive {
@@ -149,8 +163,8 @@ impl Machine {
             sequel => {
                 self.leave_or_follow(process, pid, group_alive);
                 let cause = if sequel == Sequel::Spent {
-                    Cause::RestartsSpent(process, (!failed_start).then_some(end))
-                } else if failed_start {
+                    Cause::RestartsSpent(process, fault)
+                } else if fault == Fault::NotReady {
                     Cause::NotReady(process)
                 } else if process == self.plan.main {
                     Cause::MainEnded(end)
@@ -218,13 +232,10 @@ impl Machine {
     /// Everything that is due by time or by order while the container runs.
     fn due_while_running(&mut self, now: Time, out: &mut Vec<Action>) {
         for process in self.ids() {
-            if let State::Starting {
-                pid,
-                late: Some(late),
-            } = self.track(process).state
+            if let State::Starting { late: Some(late), .. } = self.track(process).state
                 && late <= now
             {
-                self.stop_failed_start(now, process, pid, out);
+                self.stop_failed_start(now, process, out);
             }
         }
         self.kill_overdue(now, out);
@@ -258,83 +269,5 @@ impl Machine {
     fn satisfied(&self, process: ProcessId) -> bool {
         let track = &self.tracks[process.0];
         track.was_ready || track.is_over()
-    }
-
-    fn stop_failed_start(&mut self, now: Time, process: ProcessId, pid: Pid, out: &mut Vec<Action>) {
-        let policy = self.policy(process);
-        let within = policy.ready_within.unwrap_or_default();
-        let grace = policy
-            .stop
-            .grace
-            .unwrap_or(self.plan.stop_budget)
-            .min(self.plan.stop_budget);
-        out.push(Action::Report(Report::NotReady(process, within)));
-        self.ask_to_stop(process, Body::Leader(pid), now, grace, true, out);
-    }
-
-    /// Sends the stop signal and starts the grace; without any grace, kills. SIGCONT follows the
-    /// signal: a stopped process cannot act on one before it is continued.
-    pub(super) fn ask_to_stop(
-        &mut self,
-        process: ProcessId,
-        body: Body,
-        now: Time,
-        grace: Time,
-        failed_start: bool,
-        out: &mut Vec<Action>,
-    ) {
-        let signal = self.policy(process).stop.signal;
-        self.track(process).state = State::Stopping {
-            body,
-            kill: Kill::At(now + grace),
-            failed_start,
-        };
-        if grace.is_zero() {
-            return self.kill(process, body, out);
-        }
-        let target = match body {
-            // With its leader gone, the group is all there is to address.
-            Body::Group(pid) => Target::Group(pid),
-            Body::Leader(_) => match self.tracks[process.0].target(self.policy(process)) {
-                Some(target) => target,
-                None => return,
-            },
-        };
-        out.push(Action::Report(Report::Stopping(process, signal, grace)));
-        out.push(Action::Signal(process, target, signal));
-        out.push(Action::Signal(process, target, Signal::CONT));
-    }
-
-    /// Kills those whose grace is over.
-    pub(super) fn kill_overdue(&mut self, now: Time, out: &mut Vec<Action>) {
-        for process in self.ids() {
-            if let State::Stopping {
-                kill: Kill::At(time),
-                body,
-                ..
-            } = self.track(process).state
-                && time <= now
-            {
-                self.kill(process, body, out);
-            }
-        }
-    }
-
-    pub(super) fn kill(&mut self, process: ProcessId, body: Body, out: &mut Vec<Action>) {
-        let failed_start = matches!(
-            self.track(process).state,
-            State::Stopping {
-                failed_start: true,
-                ..
-            }
-        );
-        let (Body::Leader(pid) | Body::Group(pid)) = body;
-        self.track(process).state = State::Stopping {
-            body,
-            kill: Kill::Sent,
-            failed_start,
-        };
-        out.push(Action::Report(Report::Killing(process)));
-        out.push(Action::Signal(process, Target::Group(pid), Signal::KILL));
     }
 }

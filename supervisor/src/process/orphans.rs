@@ -40,6 +40,14 @@ pub fn parent_of(pid: Pid) -> Option<Pid> {
     parent(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// This process and all that run below it.
+pub fn ourselves_and_descendants() -> Vec<Pid> {
+    let ourselves = std::process::id() as Pid;
+    let mut all = descendants(ourselves);
+    all.push(ourselves);
+    all
+}
+
 fn descendants(root: Pid) -> Vec<Pid> {
     let mut children: HashMap<Pid, Vec<Pid>> = HashMap::new();
     let Ok(entries) = fs::read_dir("/proc") else {

@@ -133,7 +133,9 @@ async fn supervise(options: &Options, zero: Instant) -> i32 {
         ));
     }
 
-    let health = listener.is_some().then(|| health::endpoints(&config.health));
+    // Checks that restart a process do so even if nobody can ask for what they find.
+    let restarts = config.health.checks.iter().any(|check| check.restart.is_some());
+    let health = (listener.is_some() || restarts).then(|| health::endpoints(&config.health));
     let machine = Machine::new(machine_plan(&config));
     let port = inherited.iter().find(|(key, _)| key == "PORT");
     let port = port.and_then(|(_, value)| value.to_str()).map(str::to_owned);
@@ -142,13 +144,15 @@ async fn supervise(options: &Options, zero: Instant) -> i32 {
     while let Some(signal) = signals.pending().await {
         supervisor.signal(signal);
     }
-    if let (Some(health), Some(listener)) = (health, listener) {
-        supervisor.publish_to(health.clone());
-        tokio::task::spawn_local(health::serve(health, listener));
+    if let Some(health) = health {
+        supervisor.publish_to(health.clone(), listener.is_some());
+        if let Some(listener) = listener {
+            tokio::task::spawn_local(health::serve(health, listener));
+        }
     }
     if !supervisor.is_stopping() {
         match secrets::prepare(&mut supervisor, &mut signals, &inherited).await {
-            Prepared::Ready => supervisor.feed(Event::Start),
+            Prepared::Ready => supervisor.start(),
             Prepared::Stopped => {}
             Prepared::Failed(refusal) => {
                 return leave(&sink, zero, refusal.code, "secrets", &refusal.why).await;

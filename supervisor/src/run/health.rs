@@ -102,6 +102,10 @@ pub(super) fn snapshot(view: &View, names: &[String], migrate: Option<ProcessId>
         let (status, output) = match process.state {
             "ready" | "done" => (Status::Pass, None),
             state @ ("restarting" | "ended") => (Status::Warn, Some(format!("{name} is {state}"))),
+            // In a drain everybody does.
+            "stopping" if matches!(view.phase, Phase::Starting | Phase::Up) => {
+                (Status::Warn, Some(format!("{name} is being stopped")))
+            }
             _ if process.restarts > 0 => (Status::Warn, Some(format!("{name} is starting again"))),
             _ => (Status::Pass, None),
         };
@@ -125,5 +129,49 @@ pub(super) fn snapshot(view: &View, names: &[String], migrate: Option<ProcessId>
         degraded,
         components: components.collect(),
         since_start: now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::ProcessView;
+
+    /// What is said of a process that was ready once, in this phase.
+    fn said(phase: Phase, state: &'static str) -> Snapshot {
+        let process = ProcessView {
+            state,
+            pid: None,
+            ready_since: None,
+            restarts: 0,
+        };
+        let view = View {
+            phase,
+            processes: vec![process],
+            down: vec![ProcessId(0)],
+            unready: vec![ProcessId(0)],
+        };
+        snapshot(&view, &["app".to_owned()], None, Duration::ZERO)
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_for_a_new_life_is_a_warning_and_not_up() {
+        let said = said(Phase::Up, "stopping");
+        assert_eq!(said.healthy, Err("not up: app".to_owned()));
+        assert!(said.degraded, "it is being mended");
+        let app = &said.components[0];
+        assert_eq!(
+            (app.status, app.output.as_deref()),
+            (Status::Warn, Some("app is being stopped"))
+        );
+    }
+
+    #[test]
+    fn a_process_that_stops_with_the_container_is_no_warning_of_its_own() {
+        let said = said(Phase::Draining, "stopping");
+        assert_eq!(
+            (said.components[0].status, &said.components[0].output),
+            (Status::Pass, &None)
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::machine::{Cause, End, Report, Stop};
+use crate::machine::{Cause, End, Fault, Report, Stop};
 use crate::output::{Level, Line};
 
 /// A duration as people read it: `1.5s`, `250ms`.
@@ -40,16 +40,14 @@ pub(super) fn cause_in_words(cause: Cause, name: impl Fn(crate::machine::Process
         Cause::MainEnded(end) => format!("the main process {}", end_in_words(end)),
         Cause::TaskFailed(process, end) => format!("task {} {}", name(process), end_in_words(end)),
         Cause::SidecarEnded(process, end) => format!("{} {}", name(process), end_in_words(end)),
-        Cause::RestartsSpent(process, Some(end)) => {
+        Cause::RestartsSpent(process, fault) => {
+            let fault = match fault {
+                Fault::Ended(end) => end_in_words(end),
+                Fault::NotReady => "did not become ready".to_owned(),
+                Fault::Unhealthy => "failed its health check".to_owned(),
+            };
             format!(
-                "{} {} and may not be restarted any more often",
-                name(process),
-                end_in_words(end)
-            )
-        }
-        Cause::RestartsSpent(process, None) => {
-            format!(
-                "{} did not become ready and may not be restarted any more often",
+                "{} {fault} and may not be restarted any more often",
                 name(process)
             )
         }
@@ -75,6 +73,15 @@ pub(super) fn line(report: &Report, names: &[String], stop: impl Fn(usize) -> St
                 "{} is not ready after {}; stopping it",
                 name(*process),
                 human(*within)
+            ),
+        )
+        .with("name", name(*process)),
+        Report::Unhealthy(process) => Line::new(
+            Level::Error,
+            "unhealthy",
+            format!(
+                "{} fails its health check; stopping it for a new start",
+                name(*process)
             ),
         )
         .with("name", name(*process)),

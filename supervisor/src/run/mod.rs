@@ -1,10 +1,15 @@
 //! The event loop: `event = select!; actions = machine.step(event); perform(actions)`.
 
 mod boot;
+mod checks;
 mod children;
+mod errands;
 mod exit;
 mod health;
+mod keeper;
 mod log;
+mod monitor;
+mod outcomes;
 mod ports;
 mod probes;
 mod secrets;

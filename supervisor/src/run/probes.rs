@@ -2,15 +2,16 @@
 
 use std::future::Future;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use super::errands::{Errand, ErrandId, Outcome, Running};
 use super::log::end_in_words;
+use super::outcomes::Seen;
 use crate::config::{Probe, Ready};
-use crate::machine::{End, Pid, ProcessId};
+use crate::machine::{Pid, ProcessId};
 use crate::output::Watch;
 use crate::readiness;
 
@@ -20,27 +21,17 @@ pub(super) enum Message {
     Ready(ProcessId, Pid),
     /// The last attempt of this life of the process failed, for this reason where it is known.
     NotYet(ProcessId, Pid, Option<String>),
-    /// Run the process's probe command and send its end, or why it could not be started.
-    RunProbe(ProcessId, u64, oneshot::Sender<Result<End, String>>),
-    /// Nobody waits for this probe command any more.
-    DropProbe(u64),
+    /// Run this, and send what it came to.
+    Run(Errand, ErrandId, oneshot::Sender<Outcome>),
+    /// Nobody waits for this errand any more.
+    GiveUp(ErrandId),
+    /// A check was looked at.
+    Looked(Box<Seen>),
     /// Time to see whether the platform's port is served.
     CheckPort,
 }
 
 pub(super) type Sender = mpsc::UnboundedSender<Message>;
-
-/// A probe command under way. Dropping it gives the command up.
-struct ProbeRun {
-    id: u64,
-    sender: Sender,
-}
-
-impl Drop for ProbeRun {
-    fn drop(&mut self) {
-        let _ = self.sender.send(Message::DropProbe(self.id));
-    }
-}
 
 /// Starts the probe as a task; log probes have none, see [`watch`]. `fd` is the read end of the
 /// readiness descriptor, for the probes that have one.
@@ -110,30 +101,17 @@ async fn until_command_succeeds(
     sender: Sender,
 ) {
     readiness::until(interval, failed, || {
-        let (reply, end) = oneshot::channel();
-        let run = ProbeRun {
-            id: next_id(),
-            sender: sender.clone(),
-        };
-        let _ = sender.send(Message::RunProbe(process, run.id, reply));
+        let mut run = Running::start(Errand::Probe(process), &sender);
         async move {
-            let end = end.await;
-            drop(run);
-            match end {
-                Ok(Ok(end)) if end.succeeded() => Ok(()),
-                Ok(Ok(end)) => Err(Some(format!("its probe command {}", end_in_words(end)))),
-                Ok(Err(why)) => Err(Some(format!("cannot run its probe command: {why}"))),
-                Err(_) => Err(None),
+            match run.outcome().await {
+                Some(Ok(end)) if end.succeeded() => Ok(()),
+                Some(Ok(end)) => Err(Some(format!("its probe command {}", end_in_words(end)))),
+                Some(Err(why)) => Err(Some(format!("cannot run its probe command: {why}"))),
+                None => Err(None),
             }
         }
     })
     .await;
-}
-
-/// A number that no other probe command has.
-fn next_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The watch for a log probe, to be placed on the process's streams.

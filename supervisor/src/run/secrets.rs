@@ -9,9 +9,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::unix::pipe::Receiver;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zeroize::Zeroizing;
 
+use super::checks::Checks;
+use super::errands::{ErrandId, Outcome};
 use super::exit::code;
 use super::log;
 use super::signals::SignalStream;
@@ -105,8 +108,8 @@ async fn ask(
             "cannot protect this process's memory: {error}"
         )));
     }
-    let answer = match start(supervisor, inherited, &job) {
-        Ok(answer) => answer,
+    let mut helper = match start(supervisor, inherited, &job) {
+        Ok(helper) => helper,
         Err(why) => return Asked::Failed(Refusal::internal(why)),
     };
     let mut bytes = Zeroizing::new(Vec::new());
@@ -114,24 +117,24 @@ async fn ask(
     let read = tokio::select! {
         biased;
         () = until_stopped(supervisor, signals) => Read::Stopped,
-        result = read_all(&answer, &mut bytes) => Read::Done(result),
+        result = read_all(&helper.answer, &mut bytes) => Read::Done(result),
         () = sleep_until(by) => Read::TimedOut,
         never = say_slow(&sink, &job) => match never {},
     };
     match read {
         Read::Done(Ok(())) => {}
         Read::Done(Err(error)) => {
-            supervisor.kill_helper();
+            supervisor.children().give_up(helper.id);
             return Asked::Failed(Refusal::internal(format!(
                 "cannot read the answer of the helper that resolves secrets: {error}"
             )));
         }
         Read::Stopped => {
-            supervisor.kill_helper();
+            supervisor.children().give_up(helper.id);
             return Asked::Stopped;
         }
         Read::TimedOut => {
-            supervisor.kill_helper();
+            supervisor.children().give_up(helper.id);
             return Asked::Failed(Refusal {
                 code: code::UNAVAILABLE,
                 why: format!(
@@ -144,12 +147,12 @@ async fn ask(
     if let Some(answers) = helper::read_answers(&bytes) {
         return Asked::Answered(answers);
     }
-    let mut end = supervisor.helper_end();
+    let mut end = helper.end();
     let _ = timeout(MARGIN, async {
         while end.is_none() && !supervisor.is_stopping() {
             let signal = signals.next().await;
             supervisor.signal(signal);
-            end = supervisor.helper_end();
+            end = helper.end();
         }
     })
     .await;
@@ -193,8 +196,23 @@ const MARGIN: Duration = Duration::from_millis(250);
 /// Calls take milliseconds; after this something is wrong.
 const SLOW: Duration = Duration::from_secs(3);
 
-/// Starts the helper; gives the end of the pipe that its answer comes out of.
-fn start(supervisor: &mut Supervisor, inherited: &Inherited, job: &Job) -> Result<Receiver, String> {
+/// A helper that was started.
+struct Helper {
+    id: ErrandId,
+    /// The end of the pipe that its answer comes out of.
+    answer: Receiver,
+    outcome: oneshot::Receiver<Outcome>,
+}
+
+impl Helper {
+    /// How it ended, once it was reaped.
+    fn end(&mut self) -> Option<End> {
+        self.outcome.try_recv().ok()?.ok()
+    }
+}
+
+/// Starts the helper.
+fn start(supervisor: &mut Supervisor, inherited: &Inherited, job: &Job) -> Result<Helper, String> {
     let cannot = |why: String| format!("cannot start the helper that resolves secrets: {why}");
     let stdin = sys::file_of(&job.to_bytes()).map_err(|error| cannot(error.to_string()))?;
     let spec = Spec {
@@ -207,10 +225,14 @@ fn start(supervisor: &mut Supervisor, inherited: &Inherited, job: &Job) -> Resul
         output: Output::Null,
         out_fd: Some(ANSWER_FD),
     };
+    let id = ErrandId::next();
+    let (reply, outcome) = oneshot::channel();
     let out = supervisor
-        .start_helper(&spec)
+        .children()
+        .start_helper(&spec, id, reply)
         .map_err(|error| cannot(error.explain(&spec)))?;
-    Receiver::from_owned_fd(out).map_err(|error| cannot(error.to_string()))
+    let answer = Receiver::from_owned_fd(out).map_err(|error| cannot(error.to_string()))?;
+    Ok(Helper { id, answer, outcome })
 }
 
 /// Returns once the machine was told to stop.
@@ -288,24 +310,27 @@ fn hand_out(
     let environments = environment::of_all(plan, inherited, &values);
     let token = secrets::health_token(plan, &values);
     let migration = migration(plan, &values);
-    match (environments, token, migration) {
-        (Ok(environments), Ok(token), Ok(migration)) => {
-            supervisor.give_environments(environments);
+    let checks = Checks::settle(plan, &values, inherited, supervisor.monitor().is_served());
+    match (environments, token, migration, checks) {
+        (Ok(environments), Ok(token), Ok(migration), Ok(checks)) => {
+            supervisor.children().give_environments(environments);
+            supervisor.monitor().give_checks(checks);
             if let Some(settings) = migration {
-                supervisor.give_migration(settings);
+                supervisor.children().give_migration(settings);
             }
             if let Some(token) = token {
-                supervisor.set_health_token(token);
+                supervisor.monitor().set_token(token);
             }
             Ok(())
         }
-        (environments, token, migration) => {
+        (environments, token, migration, checks) => {
             let wrong: Vec<String> = environments
                 .err()
                 .into_iter()
                 .flatten()
                 .chain(token.err())
                 .chain(migration.err())
+                .chain(checks.err().into_iter().flatten())
                 .collect();
             for why in &wrong {
                 supervisor

@@ -2,23 +2,24 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use runmate_health::{Access, Health};
+use runmate_health::Health;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::children::Children;
+use super::errands::Errand;
+use super::monitor::Monitor;
+use super::outcomes::Seen;
 use super::probes::{self, Message};
-use super::{health, log, ports};
+use super::{log, ports};
 use crate::config;
-use crate::machine::{Action, Cause, End, Event, Machine, ProcessId, Report, View};
+use crate::machine::{Action, Cause, End, Event, Machine, ProcessId, Report};
 use crate::output::{Level, Line, Sink, Stream};
-use crate::process::{self, SpawnError, Spec};
+use crate::process;
 use crate::secrets::Files;
-use crate::secrets::environment::Environment;
 use crate::signal::Signal;
 
 /// How often groups without a leader are looked at.
@@ -33,8 +34,7 @@ pub(super) struct Supervisor {
     zero: Instant,
     sink: Rc<Sink>,
     sender: probes::Sender,
-    health: Option<Health>,
-    published: Option<View>,
+    monitor: Monitor,
     /// `$PORT`, as the platform set it.
     port: Option<String>,
     /// Secrets that are files; gone when we are.
@@ -53,6 +53,7 @@ impl Supervisor {
     ) -> (Supervisor, mpsc::UnboundedReceiver<Message>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let plan = Rc::new(plan);
+        let monitor = Monitor::new(Rc::clone(&plan));
         let supervisor = Supervisor {
             names: plan
                 .processes
@@ -65,8 +66,7 @@ impl Supervisor {
             zero,
             sink,
             sender,
-            health: None,
-            published: None,
+            monitor,
             port,
             files: None,
             stop_by: None,
@@ -75,11 +75,26 @@ impl Supervisor {
         (supervisor, receiver)
     }
 
-    /// From here on the health endpoints are told what happens.
-    pub fn publish_to(&mut self, health: Health) {
-        self.health = Some(health);
-        self.published = None;
+    /// From here on the health endpoints are told what happens. `served`: somebody can ask them.
+    pub fn publish_to(&mut self, health: Health, served: bool) {
+        self.monitor.publish_to(health, served);
         self.publish();
+    }
+
+    /// The health endpoints and the checks.
+    pub fn monitor(&mut self) -> &mut Monitor {
+        &mut self.monitor
+    }
+
+    /// All children.
+    pub fn children(&mut self) -> &mut Children {
+        &mut self.children
+    }
+
+    /// Everything is there: the checks begin, and the processes.
+    pub fn start(&mut self) {
+        self.monitor.start_checks(&self.sender, &self.sink);
+        self.feed(Event::Start);
     }
 
     /// The configuration.
@@ -102,41 +117,9 @@ impl Supervisor {
         self.stop_by.is_some() || self.exit.is_some()
     }
 
-    /// See [`Children::start_helper`].
-    pub fn start_helper(&mut self, spec: &Spec) -> Result<OwnedFd, SpawnError> {
-        self.children.start_helper(spec)
-    }
-
-    /// See [`Children::helper_end`].
-    pub fn helper_end(&self) -> Option<End> {
-        self.children.helper_end()
-    }
-
-    /// See [`Children::kill_helper`].
-    pub fn kill_helper(&self) {
-        self.children.kill_helper();
-    }
-
-    /// See [`Children::give_migration`].
-    pub fn give_migration(&mut self, settings: OwnedFd) {
-        self.children.give_migration(settings);
-    }
-
-    /// See [`Children::give_environments`].
-    pub fn give_environments(&mut self, environments: Vec<Environment>) {
-        self.children.give_environments(environments);
-    }
-
     /// Keeps secrets that are files for as long as we run.
     pub fn keep_files(&mut self, files: Files) {
         self.files = Some(files);
-    }
-
-    /// Opens the health details to those who have the token.
-    pub fn set_health_token(&self, token: String) {
-        if let Some(health) = &self.health {
-            health.set_access(Access::Token(Some(token)));
-        }
     }
 
     /// A sender for tasks.
@@ -181,6 +164,12 @@ impl Supervisor {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut actions = self.machine.step(self.zero.elapsed(), event);
+            let drains = actions
+                .iter()
+                .any(|action| matches!(action, Action::Report(Report::Draining { .. })));
+            if drains {
+                self.monitor.begin_drain();
+            }
             // Signals first, all of them: nothing else must delay them. Only who is not ready is looked at
             // while it still listens somewhere. SIGCONT only makes sure that a stopped process hears the
             // others, and can wait.
@@ -203,6 +192,9 @@ impl Supervisor {
             // Health is served on this thread: whoever asks because it got a signal is answered after
             // this, and finds 503.
             self.publish();
+            if drains {
+                self.monitor.stop_checks();
+            }
             for action in others {
                 events.extend(self.perform(action));
             }
@@ -227,10 +219,13 @@ impl Supervisor {
             Message::NotYet(process, pid, why) if self.children.is_current(process, pid) => {
                 self.children.not_yet(process, why);
             }
+            Message::Looked(seen) => self.looked(&seen),
             // Of an earlier life.
             Message::Ready(..) | Message::NotYet(..) => {}
-            Message::RunProbe(process, id, reply) => self.children.run_probe_command(process, id, reply),
-            Message::DropProbe(id) => self.children.drop_probe_command(id),
+            // A look that begins now would only be in the way of the stop.
+            Message::Run(Errand::Check(_) | Errand::Helper(..), ..) if self.is_stopping() => {}
+            Message::Run(errand, id, reply) => self.children.run(errand, id, reply),
+            Message::GiveUp(id) => self.children.give_up(id),
             // Tasks before it, migrations above all, may take their time.
             Message::CheckPort if self.machine.view().processes[self.plan.main.0].state == "waiting" => {
                 self.watch_port();
@@ -243,6 +238,15 @@ impl Supervisor {
                     self.sink.line(&line);
                 }
             }
+        }
+    }
+
+    /// A check was looked at.
+    fn looked(&mut self, seen: &Seen) {
+        seen.lines().for_each(|line| self.sink.line(&line));
+        let view = || self.machine.view();
+        if let Some(process) = self.monitor.restarts(seen, self.zero.elapsed(), view) {
+            self.feed(Event::Unhealthy(process));
         }
     }
 
@@ -311,6 +315,11 @@ impl Supervisor {
                 line = line.with_some("why", why);
                 self.children.stop_probe(*process);
             }
+            Report::Unhealthy(process) => {
+                if let Some((check, why)) = self.monitor.why_unhealthy(*process) {
+                    line = line.with("check", check).with("why", why);
+                }
+            }
             Report::Stopping(process, ..) | Report::Killing(process) => self.children.stop_probe(*process),
             Report::Up => process::forget_start_up_code(),
             Report::Draining { budget, .. } => self.stop_by = Some(Instant::now() + *budget),
@@ -319,20 +328,13 @@ impl Supervisor {
         self.sink.line(&line);
     }
 
-    /// Gives the health endpoints a new state, if it is new.
     fn publish(&mut self) {
-        let Some(health) = &self.health else { return };
-        let view = self.machine.view();
-        if self.published.as_ref() != Some(&view) {
-            let migrate = self.plan.migration();
-            health.publish(health::snapshot(&view, &self.names, migrate, self.zero.elapsed()));
-            self.published = Some(view);
-        }
+        self.monitor.publish(|| self.machine.view(), self.zero.elapsed());
     }
 
     /// Brings the durations in the health answers up to date.
     pub fn refresh_health(&mut self) {
-        self.published = None;
+        self.monitor.forget_published();
         self.publish();
     }
 

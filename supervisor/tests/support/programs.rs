@@ -35,7 +35,8 @@ pub fn find_program(name: &str) -> PathBuf {
 pub struct Postgres {
     server: Child,
     port: u16,
-    _dir: TempDir,
+    addresses: String,
+    dir: TempDir,
 }
 
 impl Postgres {
@@ -78,13 +79,34 @@ impl Postgres {
         let mut rules = rules.append(true).open(data.join("pg_hba.conf")).expect("open");
         writeln!(rules, "host all all samenet scram-sha-256").expect("write");
         // Somebody else may take the port in between.
-        let started = (0..10).find_map(|_| serve(&data, who, addresses));
+        let addresses = addresses.join(",");
+        let started = (0..10).find_map(|_| serve(&data, who, free_port(), &addresses));
         let (server, port) = started.expect("PostgreSQL starts on one of ten free ports");
         Postgres {
             server,
             port,
-            _dir: dir,
+            addresses,
+            dir,
         }
+    }
+
+    /// Ends the server; its data stay.
+    pub fn stop(&mut self) {
+        // SAFETY: no memory is involved; the pid is ours until it is waited for.
+        unsafe { libc::kill(self.server.id() as i32, libc::SIGQUIT) };
+        let _ = self.server.wait();
+    }
+
+    /// Starts it again after a [`stop`](Postgres::stop), on the same port.
+    pub fn start_again(&mut self) {
+        let data = self.dir.path().join("data");
+        let started = serve(&data, ordinary_user(), self.port, &self.addresses);
+        (self.server, _) = started.expect("PostgreSQL starts on the port that it had");
+    }
+
+    /// The process that the others of the server descend from.
+    pub fn pid(&self) -> i32 {
+        self.server.id() as i32
     }
 
     /// The port, on both addresses.
@@ -93,11 +115,12 @@ impl Postgres {
     }
 }
 
-fn serve(data: &Path, who: Option<(u32, u32)>, addresses: &[&str]) -> Option<(Child, u16)> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .expect("a free port")
-        .port();
+fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    socket.expect("a free port").port()
+}
+
+fn serve(data: &Path, who: Option<(u32, u32)>, port: u16, addresses: &str) -> Option<(Child, u16)> {
     let mut server = Command::new(find_program("postgres"));
     server
         .arg("-D")
@@ -106,7 +129,7 @@ fn serve(data: &Path, who: Option<(u32, u32)>, addresses: &[&str]) -> Option<(Ch
             "-p",
             &port.to_string(),
             "-c",
-            &format!("listen_addresses={}", addresses.join(",")),
+            &format!("listen_addresses={addresses}"),
         ])
         .args(["-c", "unix_socket_directories=", "-c", "fsync=off"])
         .stdin(Stdio::null())

@@ -10,13 +10,13 @@ use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, Signature
 
 use crate::check::Failure;
 use crate::checks::Address;
-use crate::checks::tls::{server_name, tls_failure};
+use crate::checks::tls;
 
 /// Shakes hands until the certificate was shown; what becomes of the handshake after that does not matter. Nothing is
 /// sent.
 pub(super) async fn certificate(address: &Address) -> Result<Vec<u8>, Failure> {
     let host = address.host();
-    let name = server_name(host)?;
+    let name = tls::server_name(host)?;
     let stream = address.connect().await?;
     let provider = Arc::new(ring::default_provider());
     let witness = Arc::new(Witness {
@@ -37,7 +37,7 @@ pub(super) async fn certificate(address: &Address) -> Result<Vec<u8>, Failure> {
         .take();
     match (shown, shaken) {
         (Some(certificate), _) => Ok(certificate),
-        (None, Err(error)) => Err(tls_failure(host, &error)),
+        (None, Err(error)) => Err(tls::failure(host, &error)),
         (None, Ok(_)) => Err(Failure::new(format!("{address} showed no certificate"))),
     }
 }

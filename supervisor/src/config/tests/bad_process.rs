@@ -203,8 +203,8 @@ command="x"
 ready="http://x""#,
         &[
             "3: process.app.ready: names nothing to wait for; write one of http, tcp, exec, log, fd",
-            "6: process.b.ready.fd: 2 is out of range; write a number from 3 to 1023",
             "6: process.b.ready: cannot wait for tcp and fd at once; keep one of them",
+            "6: process.b.ready.fd: 2 is out of range; write a number from 3 to 1023",
             r#"9: process.c.ready.timeout: a bare number has no unit; write "5s""#,
             "9: process.c.ready.interval: cannot be 0s; write a longer duration",
             "9: process.c.ready.http: https cannot be probed, PID 1 has no TLS; probe the plain port, or use tcp or exec",
@@ -221,13 +221,13 @@ fn stop_backoff_and_signals_are_checked() {
         r#"[process.app]
 command="x"
 backoff={min="1m", restarts=-1}
-stop={signal="SIGKILL", grace="1d", scope="all"}
+stop={signal="SIGKILL", grace="1w", scope="all"}
 signals={SIGTERM="SIGTERM", KILL="HUP", SIGUP="HUP", SEGV="X", HUP="CHLD", USR1="USR1", SIGUSR1="HUP"}"#,
         &[
             "3: process.app.backoff.restarts: -1 is out of range; write a number from 0 to 4294967295",
             "3: process.app.backoff: min 1m is longer than max 30s; write a max of at least 1m",
             r#"4: process.app.stop.signal: SIGKILL leaves no time to stop; write grace = "0s" for a kill at once"#,
-            r#"4: process.app.stop.grace: "1d" is no duration; write one such as "500ms", "5s", "2m" or "1m30s""#,
+            r#"4: process.app.stop.grace: "1w" is no duration; write one such as "500ms", "5s", "2m" or "1m30s""#,
             r#"4: process.app.stop.scope: cannot be "all"; write "process" or "group""#,
             "5: process.app.signals.SIGTERM: SIGTERM stops the container and cannot be passed on; remove it, or set stop.signal",
             "5: process.app.signals.KILL: SIGKILL cannot be passed on: no handler can take it; remove it",

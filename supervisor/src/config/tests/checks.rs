@@ -183,3 +183,95 @@ fn the_json_holds_the_same_and_no_values() {
     assert_eq!(json["stop_budget_ms"], 9000);
     assert!(!json.to_string().contains("hidden"));
 }
+
+const CHECKED: &str = r#"
+[process.app]
+command = ["sh"]
+[health.check.db]
+postgres = "postgres://app:hush@db.example.com:5432/app?sslmode=require&token=hush"
+level = "required"
+[health.check.cache]
+redis = "redis://:${PASSWORD}@cache.example.com"
+[health.check.web]
+http = "http://127.0.0.1:8000/hush"
+restart = "app"
+interval = "5s"
+timeout = "1s"
+[health.check.api]
+http = "https://api.example.com/hush"
+[health.check.near]
+tcp = "[::1]:6379"
+[health.check.far]
+tcp = "cache.example.com:6379"
+[health.check.hidden]
+tcp = "${PASSWORD}:1"
+[health.check.queue]
+exec = ["no-such-program"]
+[health.check.space]
+disk = { path = "/nowhere/data", min_free = "1MiB" }
+[health.check.certificate]
+certificate = "/nowhere/tls.pem"
+[health.check.memory]
+memory = {}
+"#;
+
+fn checked() -> World {
+    World::new()
+        .env("PATH", "/bin")
+        .env("PASSWORD", "file:/run/secret")
+}
+
+#[test]
+fn checks_are_explained_without_what_may_be_secret() {
+    let plan = checked().read(CHECKED).expect("a plan");
+    let text = explain(&plan);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("check      "))
+        .collect();
+    let usual = "degraded after 3 failures, every 10s for at most 2s";
+    assert_eq!(
+        lines,
+        [
+            "db: postgres db.example.com:5432, required after 3 failures, every 10s for at most 2s, in the helper".into(),
+            format!("cache: redis ${{PASSWORD}}, {usual}, in the helper"),
+            "web: http 127.0.0.1:8000, degraded after 3 failures, every 5s for at most 1s, in PID 1; restarts app".into(),
+            format!("api: http api.example.com, {usual}, in the helper"),
+            format!("near: tcp [::1]:6379, {usual}, in PID 1"),
+            format!("far: tcp cache.example.com:6379, {usual}, in the helper"),
+            format!("hidden: tcp ${{PASSWORD}}, {usual}, in PID 1 or in the helper"),
+            format!("queue: exec no-such-program, {usual}, in PID 1"),
+            format!("space: disk /nowhere/data, at least 1048576 bytes free, {usual}, in PID 1"),
+            format!("certificate: certificate /nowhere/tls.pem, valid for 14d or more, {usual}, in the helper"),
+            format!("memory: memory at most 90% used, {usual}, in PID 1"),
+        ]
+    );
+    let json = explain_json(&plan);
+    assert_eq!(
+        json["health"]["checks"][2],
+        serde_json::json!({
+            "name": "web", "kind": "http", "target": "127.0.0.1:8000", "level": "degraded", "interval_ms": 5000,
+            "timeout_ms": 1000, "fail_after": 3, "pass_after": 1, "restart": "app", "runs": "in PID 1",
+        })
+    );
+    assert!(
+        !text.contains("hush") && !json.to_string().contains("hush"),
+        "{text}{json}"
+    );
+}
+
+#[test]
+fn what_a_check_needs_of_the_image_is_looked_for() {
+    let about = |line: &String| line.contains("health.check.");
+    let lines: Vec<String> = found(&checked(), CHECKED).into_iter().filter(about).collect();
+    assert_eq!(
+        lines,
+        [
+            "error: health.check.queue.exec: there is no no-such-program in PATH (/bin); install it or write its full path",
+            "warning: health.check.space.disk: /nowhere/data does not exist here; unless it is mounted at run time, \
+             correct the path",
+            "warning: health.check.certificate.certificate: /nowhere/tls.pem does not exist here; unless it is \
+             mounted at run time, correct the path",
+        ]
+    );
+}

@@ -24,7 +24,6 @@ fn the_reference_holds_nothing_wrong_but_what_is_not_yet_supported() {
         keyed(REFERENCE),
         [
             format!("process.collector.stdin: {LATER}"),
-            format!("health.check: {LATER}"),
             format!("logs.fields: {LATER}"),
             format!("logs.mask: {LATER}"),
             format!("trace: {LATER}, or write exporter = \"off\""),
@@ -45,6 +44,9 @@ fn the_reference_names_every_key() {
         keys::RUN,
         keys::HEALTH,
         keys::CHECK,
+        keys::DISK,
+        keys::USED,
+        keys::CERTIFICATE,
         keys::LOGS,
         keys::SECRET,
         keys::MIGRATE,
@@ -130,7 +132,6 @@ carrier  = false
     assert_eq!(
         keyed(text),
         [
-            format!("health.check: {LATER}"),
             format!("logs.fields: {LATER}"),
             format!("logs.mask: {LATER}"),
             "logs.multiline: not yet supported in this version; write \"off\"".to_owned(),
@@ -168,7 +169,9 @@ multiline = "python"
              of them, or write database = \"${NAME}\""
                 .to_owned(),
             "7: migrate.databse: unknown key; did you mean \"database\"?".to_owned(),
-            format!("8: health.check: {LATER}"),
+            "8: health.check.db: names nothing to look at; write one of postgres, mysql, redis, http, tcp, exec, disk, \
+             memory, fds, certificate"
+                .to_owned(),
             "9: health.check.db.postgers: unknown key; did you mean \"postgres\"?".to_owned(),
             "12: trace.servise: unknown key; did you mean \"service\"?".to_owned(),
             "14: logs.style: cannot be \"esc\"; write \"lambda\", \"ecs\" or \"otel\"; did you mean \"ecs\"?"

@@ -3,6 +3,7 @@ mod bad;
 mod bad_process;
 mod checks;
 mod good;
+mod health;
 mod later;
 mod properties;
 mod search;

@@ -61,7 +61,8 @@ fn a_command_alone_is_the_process_app_with_all_defaults() {
             listen: Some("0.0.0.0:9180".parse().unwrap()),
             explicit: false,
             token: None,
-            public_details: false
+            public_details: false,
+            checks: Vec::new(),
         }
     );
     assert_eq!(
@@ -190,20 +191,27 @@ fn a_command_replaces_the_one_of_main_and_its_preset() {
 }
 
 #[test]
-fn probe_needs_only_the_health_section() {
-    let world = World::new().file(
-        "srv/runmate.toml",
-        "[process.app]\nrestart = \"x\"\n[health]\nlisten = \":8181\"\n[migrate]\n",
-    );
-    let health = world.with(None, load_health).unwrap();
-    assert_eq!(health.listen.unwrap().port(), 8181);
-    assert_eq!(
+fn probe_needs_only_to_know_where_health_listens() {
+    let listen = |text: &str| {
         World::new()
-            .with(None, load_health)
-            .unwrap()
-            .listen
-            .unwrap()
-            .port(),
-        9180
-    );
+            .env("BROKEN", "arn:aws:secretsmanager:nonsense")
+            .file("srv/runmate.toml", text)
+            .with(None, load_listen)
+            .map(|(listen, explicit)| (listen.map(|address| address.to_string()), explicit))
+    };
+    let elsewhere = "[process.app]\nrestart = \"x\"\n[migrate]\n[health]\ntoken = \"${UNSET}\"\nlater = 1\n";
+    let check = "[health.check.db]\npostgres = \"${UNSET}\"\nrestart = \"nobody\"\n[health.check.x]\n";
+    let found = |text: &str| listen(&format!("{elsewhere}{text}\n{check}")).expect(text);
+    assert_eq!(found("listen = \":8181\""), (Some("0.0.0.0:8181".into()), true));
+    assert_eq!(found("listen = \"off\""), (None, true));
+    assert_eq!(found(""), (Some("0.0.0.0:9180".into()), false));
+    let errors = listen("[health]\nlisten = \"${UNSET}\"").expect_err("unset");
+    assert!(errors.to_string().contains("health.listen"), "{errors}");
+
+    let (listen, _) = World::new()
+        .with(None, load_listen)
+        .expect("no config is none of probe's business");
+    assert_eq!(listen.map(|address| address.port()), Some(9180));
+    let taken = World::new().env("PORT", "9180");
+    assert_eq!(taken.with(None, load_listen).expect("the default"), (None, false));
 }

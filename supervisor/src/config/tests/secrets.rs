@@ -217,7 +217,7 @@ default = \"${DB}\"
 from = \"${UNSET_ARN}\"";
     let world = World::new().env("DB", DB).env("PLAIN", "1");
     let found = errors(&world, text);
-    let secret = "${DB} is a secret, and only process.NAME.env, health.token and migrate.database can hold one; a command, for example, can be read by every process: let the program read the variable DB";
+    let secret = "${DB} is a secret, and only process.NAME.env, health.token, the addresses of checks and migrate.database can hold one; a command, for example, can be read by every process: let the program read the variable DB";
     let shape = "write an ARN or file:PATH, such as \"${DATABASE_SECRET_ARN}\"";
     let form = found
         .iter()

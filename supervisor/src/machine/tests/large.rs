@@ -82,7 +82,7 @@ proptest! {
             }
             let moves = world.moves(None);
             let killed = |step: &&super::world::Move| !matches!(step,
-                super::world::Move::Signal(_) | super::world::Move::Ready(_));
+                super::world::Move::Signal(_) | super::world::Move::Ready(_) | super::world::Move::Unhealthy(_));
             // The last move is time, unless somebody is about to die of SIGKILL.
             let step = *moves.iter().rev().find(killed).expect("a move");
             walked.push(step);

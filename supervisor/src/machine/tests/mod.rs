@@ -1,11 +1,13 @@
 //! The machine without a process and without a clock.
 //!
 //! `checker` enumerates every reachable state of small plans; `large` walks larger plans at random;
-//! `scenarios` tells stories with exact times.
+//! `scenarios` and `unhealthy` tell stories with exact times.
 
 mod checker;
 mod large;
+mod new_life;
 mod scenarios;
+mod unhealthy;
 mod world;
 
 use std::time::Duration;

@@ -1,21 +1,21 @@
 //! Stories with exact times and codes.
 
-use super::super::event::{Action, Cause, End, Event, Report, Target};
+use super::super::event::{Action, Cause, End, Event, Fault, Report, Target};
 use super::super::plan::{OnExit, Plan, Policy, ProcessId, Restart, Scope};
 use super::super::state::Machine;
 use super::{main_service, plan, secs, service, task};
 use crate::signal::Signal;
 
-const A: ProcessId = ProcessId(0);
-const B: ProcessId = ProcessId(1);
+pub(super) const A: ProcessId = ProcessId(0);
+pub(super) const B: ProcessId = ProcessId(1);
 
-struct Story {
-    machine: Machine,
+pub(super) struct Story {
+    pub(super) machine: Machine,
 }
 
 impl Story {
     /// Starts the plan; every process that is asked for gets the pid 100 + its number.
-    fn new(plan: Plan) -> Story {
+    pub(super) fn new(plan: Plan) -> Story {
         let mut story = Story {
             machine: Machine::new(plan),
         };
@@ -24,7 +24,7 @@ impl Story {
     }
 
     /// One event; spawns are answered. Returns all actions but the spawns.
-    fn at(&mut self, seconds: u64, event: Event) -> Vec<Action> {
+    pub(super) fn at(&mut self, seconds: u64, event: Event) -> Vec<Action> {
         let mut seen = Vec::new();
         let mut actions = self.machine.step(secs(seconds), event);
         while let Some(Action::Spawn(process)) = actions.last().cloned() {
@@ -37,7 +37,7 @@ impl Story {
         seen
     }
 
-    fn end(&mut self, seconds: u64, process: ProcessId, end: End) -> Vec<Action> {
+    pub(super) fn end(&mut self, seconds: u64, process: ProcessId, end: End) -> Vec<Action> {
         self.at(
             seconds,
             Event::Ended {
@@ -56,7 +56,7 @@ fn exit(actions: &[Action]) -> Option<(i32, Cause)> {
     })
 }
 
-fn signals(actions: &[Action]) -> Vec<(ProcessId, Target, Signal)> {
+pub(super) fn signals(actions: &[Action]) -> Vec<(ProcessId, Target, Signal)> {
     let all = actions.iter().filter_map(|action| match action {
         Action::Signal(process, target, signal) => Some((*process, *target, *signal)),
         _ => None,
@@ -65,7 +65,7 @@ fn signals(actions: &[Action]) -> Vec<(ProcessId, Target, Signal)> {
 }
 
 /// The exit that follows once no child is left.
-fn finish(story: &mut Story, seconds: u64) -> (i32, Cause) {
+pub(super) fn finish(story: &mut Story, seconds: u64) -> (i32, Cause) {
     exit(&story.at(seconds, Event::NoChildren)).expect("an exit")
 }
 
@@ -252,7 +252,7 @@ fn restarts_back_off_exponentially_and_are_spent() {
     story.end(4, A, End::Exited(0));
     assert_eq!(
         finish(&mut story, 4),
-        (7, Cause::RestartsSpent(B, Some(End::Exited(7))))
+        (7, Cause::RestartsSpent(B, Fault::Ended(End::Exited(7))))
     );
 }
 

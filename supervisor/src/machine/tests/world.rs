@@ -18,8 +18,10 @@ pub struct Body {
     pub killed: bool,
     pub was_ready: bool,
     pub over: bool,
-    /// It was asked to stop before the drain, because its start failed.
-    pub failed_start: bool,
+    /// It was asked to stop before the drain, for a new life.
+    pub stopped_early: bool,
+    /// A health check asked for a new life of it, and this one was ready.
+    pub unhealthy: bool,
 }
 
 impl Body {
@@ -43,9 +45,12 @@ pub struct World {
     pub orphan: bool,
     pub orphan_killed: bool,
     pub drain_began: Option<Time>,
+    pub drain_cause: Option<Cause>,
     pub hurry: bool,
     pub exited: Option<(i32, Cause)>,
     pub signals: u32,
+    /// How often health checks may still ask for a new life: each time doubles what can happen.
+    pub patience: u32,
     /// Commands that cannot be executed: never (`false`), or not now (`true`).
     pub broken: Vec<Option<bool>>,
     next_pid: Pid,
@@ -61,9 +66,11 @@ impl World {
             orphan,
             orphan_killed: false,
             drain_began: None,
+            drain_cause: None,
             hurry: false,
             exited: None,
             signals: 0,
+            patience: u32::MAX,
             broken: vec![None; count],
             next_pid: 100,
         }
@@ -107,7 +114,8 @@ impl World {
                     return Ok(Some(Event::NoChildren));
                 }
             }
-            Action::Report(Report::Draining { .. }) => {
+            Action::Report(Report::Draining { cause, .. }) => {
+                self.drain_cause = Some(cause);
                 if self.drain_began.replace(self.now).is_some() {
                     return Err("a second drain".into());
                 }
@@ -177,8 +185,15 @@ impl World {
             body.killed = true;
         }
         if signal == Signal::TERM && self.drain_began.is_none() {
-            self.bodies[process.0].failed_start = true;
-        } else if signal == Signal::TERM && !self.hurry && !self.bodies[process.0].failed_start {
+            let body = &mut self.bodies[process.0];
+            if body.stopped_early {
+                return Err(format!("{process:?} was asked to stop twice outside of a drain"));
+            }
+            body.stopped_early = true;
+            if !body.unhealthy && self.machine.plan().policies[process.0].ready_within.is_none() {
+                return Err(format!("{process:?} was stopped, and nothing was wrong with it"));
+            }
+        } else if signal == Signal::TERM && !self.hurry && !self.bodies[process.0].stopped_early {
             for (index, policy) in self.machine.plan().policies.iter().enumerate() {
                 if policy.after.contains(&process) && self.bodies[index].counts() {
                     return Err(format!("{process:?} stopped before {index}, which came after it"));
@@ -282,6 +297,9 @@ impl World {
                 if probed && self.machine.view().processes[index].state == "starting" {
                     moves.push(Move::Ready(process));
                 }
+                if self.patience > 0 {
+                    moves.push(Move::Unhealthy(process));
+                }
             } else if body.group.is_some() {
                 moves.push(Move::GroupGone(process));
             }
@@ -320,11 +338,15 @@ impl World {
                     body.was_ready = true;
                 }
                 body.over = true;
+                let asked_for_a_new_life = body.unhealthy && self.drain_began.is_none();
                 self.feed(Event::Ended {
                     process,
                     end,
                     group_alive,
                 })?;
+                if asked_for_a_new_life {
+                    self.check_new_life(process)?;
+                }
                 // What a process that is over for good leaves behind belongs to the orphans.
                 if self.bodies[process.0].group.is_some()
                     && matches!(self.machine.view().processes[process.0].state, "done" | "ended")
@@ -338,6 +360,7 @@ impl World {
                 self.bodies[process.0].was_ready = true;
                 self.feed(Event::Ready(process))
             }
+            Move::Unhealthy(process) => self.find_unhealthy(process),
             Move::GroupGone(process) => {
                 self.bodies[process.0].group = None;
                 self.feed(Event::GroupGone(process))?;
@@ -369,6 +392,7 @@ impl World {
 pub enum Move {
     End(ProcessId, End, bool),
     Ready(ProcessId),
+    Unhealthy(ProcessId),
     GroupGone(ProcessId),
     OrphanGone,
     Signal(Signal),

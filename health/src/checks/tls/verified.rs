@@ -1,4 +1,4 @@
-//! TLS to a server whose certificate is verified with the system's roots.
+//! A server whose certificate is verified with the system's roots.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,10 +9,9 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::Resumption;
-use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
-use super::words::one_line;
+use super::{failure, server_name};
 use crate::check::{Failure, Offload};
 
 /// How long roots are trusted without being read again: who replaces them in a running container expects that it
@@ -26,7 +25,7 @@ type Loaded = Result<Arc<ClientConfig>, String>;
 
 /// The client's half of TLS.
 #[derive(Debug, Default)]
-pub(super) struct Tls {
+pub(in crate::checks) struct Tls {
     loading: Offload<Loaded>,
 }
 
@@ -37,7 +36,7 @@ impl Tls {
         let connector = TlsConnector::from(config);
         let name = server_name(host)?;
         let shaken = connector.connect(name, stream).await;
-        shaken.map_err(|error| tls_failure(host, &error))
+        shaken.map_err(|error| failure(host, &error))
     }
 
     async fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
@@ -73,14 +72,4 @@ fn load() -> Loaded {
     // A resumed session verifies nothing: an expired certificate would pass.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
-}
-
-pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, Failure> {
-    ServerName::try_from(host.to_owned())
-        .map_err(|_| Failure::new(format!("{host} is no name that a certificate could be for")))
-}
-
-/// What went wrong in a handshake. The words are those of our side or an alert's name, never the server's own.
-pub(super) fn tls_failure(host: &str, error: &std::io::Error) -> Failure {
-    Failure::new(one_line(&format!("TLS with {host}: {error}")))
 }

@@ -1,20 +1,20 @@
 //! The children of runmate: who lives, what is connected to them, and how they ended.
 
-use std::collections::{BTreeMap, HashMap};
+mod errands;
+
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::errands::Errands;
 use super::{log, probes};
 use crate::config::{self, LogFormat, Probe, Stdin};
 use crate::machine::{End, Event, Pid, ProcessId, Target};
 use crate::output::{Level, Line, Origin, Scratch, Sink, Stream};
-use crate::process::{
-    self, Listener, OomCounter, Output, Reaped, SpawnError, Spawned, Spec, StdinFrom, Terminal, sys,
-};
+use crate::process::{self, Listener, OomCounter, Output, Reaped, Spawned, Spec, StdinFrom, Terminal, sys};
 use crate::secrets::environment::{self, Environment};
 use crate::signal::Signal;
 
@@ -29,19 +29,6 @@ struct Life {
     has_terminal: bool,
     /// It was reaped: its pid may belong to somebody else by now.
     reaped: bool,
-}
-
-/// A probe command that runs.
-struct ProbeCommand {
-    id: u64,
-    reply: oneshot::Sender<Result<End, String>>,
-}
-
-/// A helper that resolves secrets.
-struct Helper {
-    pid: Pid,
-    /// How it ended, once it was reaped.
-    end: Option<End>,
 }
 
 /// All children, by the process of the plan that they are.
@@ -59,8 +46,7 @@ pub(super) struct Children {
     groups: BTreeMap<ProcessId, Pid>,
     /// Pipes that may still bring something, those of processes that ended included.
     streams: Vec<Rc<Stream>>,
-    probe_commands: HashMap<Pid, ProbeCommand>,
-    helper: Option<Helper>,
+    errands: Errands,
     terminal: Terminal,
     /// Opened once the first child runs: looking for it is no reason to keep that one waiting.
     oom: Option<OomCounter>,
@@ -90,8 +76,7 @@ impl Children {
             sender,
             groups: BTreeMap::new(),
             streams: Vec::new(),
-            probe_commands: HashMap::new(),
-            helper: None,
+            errands: Errands::default(),
             terminal: Terminal::detect(),
             oom: None,
             oom_seen: 0,
@@ -106,31 +91,6 @@ impl Children {
     /// Says what the task that migrates has to do. It is not started before.
     pub fn give_migration(&mut self, settings: OwnedFd) {
         self.migration = Some(Rc::new(settings));
-    }
-
-    /// Starts a helper; gives the pipe of its answer.
-    pub fn start_helper(&mut self, spec: &Spec) -> Result<OwnedFd, SpawnError> {
-        let spawned = process::spawn(spec)?;
-        self.helper = Some(Helper {
-            pid: spawned.pid,
-            end: None,
-        });
-        spawned.out.ok_or_else(|| SpawnError {
-            step: "make its pipes",
-            error: std::io::ErrorKind::NotFound.into(),
-        })
-    }
-
-    /// How the helper ended, if it did.
-    pub fn helper_end(&self) -> Option<End> {
-        self.helper.as_ref()?.end
-    }
-
-    /// Ends the helper.
-    pub fn kill_helper(&self) {
-        if let Some(Helper { pid, end: None }) = self.helper {
-            let _ = sys::kill(Target::Group(pid), Signal::KILL);
-        }
     }
 
     /// Who listens in this container, ourselves excepted; named as the config names them.
@@ -189,12 +149,7 @@ impl Children {
     pub fn reap(&mut self) -> Dead {
         let mut processes = Vec::new();
         let any_left = process::reap(|Reaped { pid, end }| {
-            if let Some(command) = self.probe_commands.remove(&pid) {
-                let _ = command.reply.send(Ok(end));
-            }
-            if let Some(helper) = self.helper.as_mut().filter(|helper| helper.pid == pid) {
-                helper.end = Some(end);
-            }
+            self.errands.reaped(pid, end);
             let lives = self.lives.iter_mut().enumerate();
             let mut lives = lives.filter_map(|(index, life)| Some((index, life.as_mut()?)));
             // Anybody else is an adopted orphan: reaped, and no news.
@@ -404,40 +359,6 @@ impl Children {
             stdin: StdinFrom::Null,
             output: Output::Null,
             out_fd: None,
-        }
-    }
-
-    /// Runs the process's probe command once.
-    pub fn run_probe_command(
-        &mut self,
-        process: ProcessId,
-        id: u64,
-        reply: oneshot::Sender<Result<End, String>>,
-    ) {
-        let plan = &self.plan.processes[process.0];
-        let Some(Probe::Exec(command)) = plan.ready.as_ref().map(|ready| &ready.probe) else {
-            return;
-        };
-        if self.lives[process.0].is_none() || reply.is_closed() {
-            return;
-        }
-        let spec = self.spec(process, command);
-        match process::spawn(&spec) {
-            Ok(spawned) => {
-                self.probe_commands
-                    .insert(spawned.pid, ProbeCommand { id, reply });
-            }
-            Err(error) => {
-                let _ = reply.send(Err(error.explain(&spec)));
-            }
-        }
-    }
-
-    /// Ends a probe command that nobody waits for any more.
-    pub fn drop_probe_command(&self, id: u64) {
-        let running = self.probe_commands.iter().find(|(_, command)| command.id == id);
-        if let Some((pid, _)) = running {
-            let _ = sys::kill(Target::Group(*pid), Signal::KILL);
         }
     }
 }

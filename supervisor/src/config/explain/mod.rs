@@ -1,8 +1,11 @@
 //! What a plan will do, for people and for programs. Values of variables are never shown: they may
 //! be secrets.
 
+mod checks;
+
 use std::fmt;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -31,6 +34,9 @@ pub fn explain(plan: &Plan) -> String {
         ),
     );
     line("health", health(&plan.health));
+    for check in &plan.health.checks {
+        line("check", checks::line(check, plan));
+    }
     let logs = &plan.logs;
     line(
         "logs",
@@ -56,8 +62,6 @@ pub fn explain(plan: &Plan) -> String {
 
 /// A plan as JSON, the processes in the order they start.
 pub fn explain_json(plan: &Plan) -> Value {
-    let millis =
-        |duration: std::time::Duration| json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
     let process = |id: ProcessId| {
         let process = &plan.processes[id.0];
         let policy = &process.policy;
@@ -125,6 +129,7 @@ pub fn explain_json(plan: &Plan) -> Value {
             "explicit": plan.health.explicit,
             "token": plan.health.token.is_some(),
             "details": if plan.health.public_details { "public" } else { "token" },
+            "checks": plan.health.checks.iter().map(|check| checks::json(check, plan)).collect::<Vec<_>>(),
         },
         "logs": {
             "format": plan.logs.format.to_string(),
@@ -144,6 +149,10 @@ pub fn explain_json(plan: &Plan) -> Value {
         "processes": graph::start_order(plan).into_iter().map(process).collect::<Vec<_>>(),
         "warnings": plan.warnings,
     })
+}
+
+fn millis(duration: Duration) -> Value {
+    json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A secret in a line; its reference with a shortened account number.

@@ -1,0 +1,250 @@
+//! The checks of `[health]`: where each runs, once its secrets are there, and their start.
+//!
+//! All of them have their schedule and their thresholds in PID 1. What needs a driver, TLS or a name to be looked
+//! up is looked at by the helper, and a command is run by the one waiter.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use runmate_health::{Check, ComponentType, Failure, Health, Look, Observation, checks};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::errands::{Errand, Running};
+use super::keeper::{self, Remote};
+use super::log::end_in_words;
+use super::outcomes::Seen;
+use super::probes::{Message, Sender};
+use crate::config::{self, CertificateOf, CheckKind, HealthCheck, Plan, Share, Text};
+use crate::helper::check_protocol::{Target, frame};
+use crate::output::Sink;
+use crate::process;
+use crate::secrets::environment::{Environment, Inherited};
+use crate::secrets::{Owner, Values};
+
+/// All checks that are to run.
+pub(super) struct Checks {
+    places: Vec<(usize, Place)>,
+    /// The frame that the helper gets first; `None` if it has nothing to do.
+    targets: Option<Zeroizing<Vec<u8>>>,
+    env: Environment,
+}
+
+/// Where a check runs.
+enum Place {
+    /// In this process.
+    Here(Box<dyn Check>),
+    /// A command, by the one waiter.
+    Command,
+    /// In the helper: the number of its target there.
+    Helper(usize, ComponentType),
+}
+
+impl Checks {
+    /// Makes checks of what the plan says. `served`: somebody can ask for what they find; otherwise only those run
+    /// that restart a process.
+    ///
+    /// # Errors
+    /// All that is wrong, a sentence each.
+    pub fn settle(
+        plan: &Plan,
+        values: &Values,
+        inherited: &Inherited,
+        served: bool,
+    ) -> Result<Checks, Vec<String>> {
+        let mut places = Vec::new();
+        let mut targets = Targets(Vec::new());
+        let mut wrong = Vec::new();
+        for (index, check) in plan.health.checks.iter().enumerate() {
+            match place(check, values, &mut targets.0) {
+                Ok(place) if served || check.restart.is_some() => places.push((index, place)),
+                Ok(_) => {}
+                Err(why) => wrong.push(format!(
+                    "health.check.{}.{}: {why}",
+                    check.name,
+                    check.kind.name()
+                )),
+            }
+        }
+        let needed = places.iter().any(|(_, place)| matches!(place, Place::Helper(..)));
+        let targets = needed.then(|| frame(&targets.0)).transpose();
+        let targets = targets.unwrap_or_else(|error| {
+            wrong.push(format!("health.check: cannot be handed to the helper: {error}"));
+            None
+        });
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let env = inherited
+            .iter()
+            .filter(|(name, _)| name.to_str().is_some_and(is_for_the_helper));
+        Ok(Checks {
+            places,
+            targets,
+            env: env.cloned().collect(),
+        })
+    }
+
+    /// Starts all of them; gives the task that keeps the helper, if there is one.
+    pub fn start(
+        self,
+        plan: &Plan,
+        health: &Health,
+        sender: &Sender,
+        sink: &Rc<Sink>,
+    ) -> Option<AbortHandle> {
+        observe(plan, health, sender.clone());
+        let (asks, inbox) = mpsc::unbounded_channel();
+        for (index, place) in self.places {
+            let HealthCheck { name, settings, .. } = &plan.health.checks[index];
+            let check: Box<dyn Check> = match place {
+                Place::Here(check) => check,
+                Place::Command => Box::new(Command {
+                    index,
+                    sender: sender.clone(),
+                }),
+                Place::Helper(target, component_type) => Box::new(Remote {
+                    target,
+                    timeout: settings.timeout,
+                    component_type,
+                    asks: asks.clone(),
+                }),
+            };
+            health.check(name.clone(), check, settings.clone());
+        }
+        let keeper = keeper::keep(self.targets?, self.env, inbox, sender.clone(), Rc::clone(sink));
+        Some(tokio::task::spawn_local(keeper).abort_handle())
+    }
+}
+
+/// Variables that change how clients connect: the resolver's, TLS's, and those of PostgreSQL's clients.
+fn is_for_the_helper(name: &str) -> bool {
+    name.starts_with("PG") || name.starts_with("SSL_CERT_") || ["LOCALDOMAIN", "RES_OPTIONS"].contains(&name)
+}
+
+/// URLs with passwords in them, until they are in the frame.
+struct Targets(Vec<Target>);
+
+impl Drop for Targets {
+    fn drop(&mut self) {
+        for target in &mut self.0 {
+            match target {
+                Target::Postgres(url) | Target::MySql(url) | Target::Redis(url) | Target::Http(url) => {
+                    url.zeroize();
+                }
+                Target::Tcp(_) | Target::CertificateOfFile(..) | Target::CertificateOfServer(..) => {}
+            }
+        }
+    }
+}
+
+/// Decides where a check runs; what is for the helper goes to its targets. What cannot be looked at is refused here,
+/// by the very check that the helper would make of it.
+fn place(check: &HealthCheck, values: &Values, targets: &mut Vec<Target>) -> Result<Place, String> {
+    let fill = |text: &Text| -> Result<Zeroizing<String>, String> {
+        let url = text
+            .fill(|name| values.get(name, Owner::ourselves()))
+            .map_err(|absent| absent.to_string())?;
+        let url = Zeroizing::new(url);
+        config::check_health_url(&check.kind, &url)?;
+        Ok(url)
+    };
+    let mut remote = |target, check: &dyn Check| {
+        targets.push(target);
+        Place::Helper(targets.len() - 1, check.component_type())
+    };
+    let why = |invalid: checks::Invalid| invalid.to_string();
+    Ok(match &check.kind {
+        CheckKind::Postgres(url) => {
+            let url = fill(url)?;
+            let check = checks::Postgres::new(&url).map_err(why)?;
+            remote(Target::Postgres(url.to_string()), &check)
+        }
+        CheckKind::MySql(url) => {
+            let url = fill(url)?;
+            let check = checks::MySql::new(&url).map_err(why)?;
+            remote(Target::MySql(url.to_string()), &check)
+        }
+        CheckKind::Redis(url) => {
+            let url = fill(url)?;
+            let check = checks::Redis::new(&url).map_err(why)?;
+            remote(Target::Redis(url.to_string()), &check)
+        }
+        CheckKind::Http(url) => {
+            let url = fill(url)?;
+            let check = checks::Http::new(&url).map_err(why)?;
+            if check.is_local() {
+                return Ok(Place::Here(Box::new(check)));
+            }
+            remote(Target::Http(url.to_string()), &check)
+        }
+        CheckKind::Tcp(address) => {
+            let address = fill(address)?;
+            let check = checks::Tcp::new(&address).map_err(why)?;
+            if check.is_local() {
+                return Ok(Place::Here(Box::new(check)));
+            }
+            remote(Target::Tcp(address.to_string()), &check)
+        }
+        CheckKind::Certificate { of, min_valid } => match of {
+            CertificateOf::File(path) => {
+                let check = checks::Certificate::of_file(path);
+                remote(Target::CertificateOfFile(path.clone(), *min_valid), &check)
+            }
+            CertificateOf::Server(server) => {
+                let check = checks::Certificate::of_server(server).map_err(why)?;
+                remote(Target::CertificateOfServer(server.clone(), *min_valid), &check)
+            }
+        },
+        CheckKind::Exec(_) => Place::Command,
+        CheckKind::Disk { path, min_free } => Place::Here(Box::new(disk(path, *min_free))),
+        CheckKind::Memory { max_used } => {
+            Place::Here(Box::new(checks::Memory::new().max_used_percent(*max_used)))
+        }
+        CheckKind::Fds { max_used } => {
+            let all = checks::Fds::of(process::ourselves_and_descendants);
+            Place::Here(Box::new(all.max_used_percent(*max_used)))
+        }
+    })
+}
+
+fn disk(path: &Path, min_free: Share) -> checks::Disk {
+    let disk = checks::Disk::new(path);
+    match min_free {
+        Share::Bytes(bytes) => disk.min_free_bytes(bytes),
+        Share::Percent(percent) => disk.min_free_percent(percent),
+    }
+}
+
+/// The loop hears of each look that changes something, and of all looks of checks that restart a process.
+fn observe(plan: &Plan, health: &Health, sender: Sender) {
+    let restarting = plan.health.checks.iter().filter(|check| check.restart.is_some());
+    let restarting: Vec<String> = restarting.map(|check| check.name.clone()).collect();
+    health.observe(move |outcome| {
+        let news = outcome.change.is_some() || outcome.stale_changed;
+        if news || restarting.iter().any(|name| name == outcome.name) {
+            let _ = sender.send(Message::Looked(Box::new(Seen::from(outcome))));
+        }
+    });
+}
+
+/// Passes if a command exits with 0. Dropping a look kills the command and what it has started.
+struct Command {
+    index: usize,
+    sender: Sender,
+}
+
+impl Check for Command {
+    fn look(&self) -> Look<'_> {
+        Box::pin(async {
+            let mut running = Running::start(Errand::Check(self.index), &self.sender);
+            match running.outcome().await {
+                Some(Ok(end)) if end.succeeded() => Ok(Observation::default()),
+                Some(Ok(end)) => Err(Failure::new(format!("its command {}", end_in_words(end)))),
+                Some(Err(why)) => Err(Failure::new(format!("cannot run its command: {why}"))),
+                None => Err(Failure::unknown("the container stops")),
+            }
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! The first boot: what is required has to pass once before the platform takes the container for a good one.
+
+use crate::lab::{Manner, Server, by_name, check, wait_state};
+use crate::support::{Runmate, Setup, process};
+
+fn start(server: &Server, url: &str, level: &str) -> Runmate {
+    server.behave(Manner::Answers("500 Broken"));
+    let kind = format!("http = \"{url}\"");
+    let config = process("app", "wait TERM", "") + &check("api", &kind, &format!("level = \"{level}\""));
+    let run = Setup::new(&config).with_health().start();
+    run.wait_for_event("ready", "app");
+    run
+}
+
+fn statuses(run: &Runmate) -> [u16; 3] {
+    ["/healthz", "/readyz", "/health"].map(|path| run.get(path).0)
+}
+
+fn stop(run: &Runmate) {
+    run.signal(libc::SIGTERM);
+    assert_eq!(run.exit().code, Some(0));
+}
+
+#[test]
+fn a_required_check_holds_a_new_container_until_it_passed_and_never_again() {
+    let server = Server::start();
+    // Looked at here, and by the helper.
+    for url in [format!("http://{}/", server.address), by_name(server.address)] {
+        let run = start(&server, &url, "required");
+        assert_eq!(statuses(&run), [503; 3]);
+        wait_state(&run, "api", "failing");
+        assert_eq!(statuses(&run), [503; 3]);
+        server.behave(Manner::Answers("204 No Content"));
+        wait_state(&run, "api", "passing");
+        assert_eq!(statuses(&run), [200; 3]);
+        server.behave(Manner::Answers("500 Broken"));
+        wait_state(&run, "api", "failing");
+        assert_eq!(statuses(&run), [200, 503, 200]);
+        assert_eq!(run.get("/health").1["status"], "warn");
+        stop(&run);
+    }
+}
+
+#[test]
+fn a_critical_check_fails_healthz_whenever_it_fails() {
+    let server = Server::start();
+    let run = start(&server, &by_name(server.address), "critical");
+    assert_eq!(statuses(&run), [503; 3]);
+    server.behave(Manner::Answers("200 OK"));
+    wait_state(&run, "api", "passing");
+    assert_eq!(statuses(&run), [200; 3]);
+    server.behave(Manner::Answers("500 Broken"));
+    wait_state(&run, "api", "failing");
+    assert_eq!(statuses(&run), [503; 3]);
+    let line = run.wait_for_event("check_failing", "api");
+    assert_eq!(line["level"], "ERROR", "{line}");
+    stop(&run);
+}
+
+#[test]
+fn a_degraded_check_holds_nothing() {
+    let server = Server::start();
+    let run = start(&server, &by_name(server.address), "degraded");
+    wait_state(&run, "api", "failing");
+    assert_eq!(statuses(&run), [200; 3]);
+    assert_eq!(run.get("/health").1["status"], "warn");
+    stop(&run);
+}
