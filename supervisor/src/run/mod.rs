@@ -8,6 +8,7 @@ mod exit;
 mod health;
 mod keeper;
 mod log;
+mod monitor;
 mod outcomes;
 mod ports;
 mod probes;

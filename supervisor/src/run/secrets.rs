@@ -124,17 +124,17 @@ async fn ask(
     match read {
         Read::Done(Ok(())) => {}
         Read::Done(Err(error)) => {
-            supervisor.give_up(helper.id);
+            supervisor.children().give_up(helper.id);
             return Asked::Failed(Refusal::internal(format!(
                 "cannot read the answer of the helper that resolves secrets: {error}"
             )));
         }
         Read::Stopped => {
-            supervisor.give_up(helper.id);
+            supervisor.children().give_up(helper.id);
             return Asked::Stopped;
         }
         Read::TimedOut => {
-            supervisor.give_up(helper.id);
+            supervisor.children().give_up(helper.id);
             return Asked::Failed(Refusal {
                 code: code::UNAVAILABLE,
                 why: format!(
@@ -228,6 +228,7 @@ fn start(supervisor: &mut Supervisor, inherited: &Inherited, job: &Job) -> Resul
     let id = ErrandId::next();
     let (reply, outcome) = oneshot::channel();
     let out = supervisor
+        .children()
         .start_helper(&spec, id, reply)
         .map_err(|error| cannot(error.explain(&spec)))?;
     let answer = Receiver::from_owned_fd(out).map_err(|error| cannot(error.to_string()))?;
@@ -309,16 +310,16 @@ fn hand_out(
     let environments = environment::of_all(plan, inherited, &values);
     let token = secrets::health_token(plan, &values);
     let migration = migration(plan, &values);
-    let checks = Checks::settle(plan, &values, inherited, supervisor.serves_health());
+    let checks = Checks::settle(plan, &values, inherited, supervisor.monitor().is_served());
     match (environments, token, migration, checks) {
         (Ok(environments), Ok(token), Ok(migration), Ok(checks)) => {
-            supervisor.give_environments(environments);
-            supervisor.give_checks(checks);
+            supervisor.children().give_environments(environments);
+            supervisor.monitor().give_checks(checks);
             if let Some(settings) = migration {
-                supervisor.give_migration(settings);
+                supervisor.children().give_migration(settings);
             }
             if let Some(token) = token {
-                supervisor.set_health_token(token);
+                supervisor.monitor().set_token(token);
             }
             Ok(())
         }

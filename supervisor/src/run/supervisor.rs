@@ -2,27 +2,24 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use runmate_health::{Access, Health};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
+use runmate_health::Health;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::checks::Checks;
 use super::children::Children;
-use super::errands::{Errand, ErrandId, Outcome};
-use super::outcomes::{Restarts, Seen};
+use super::errands::Errand;
+use super::monitor::Monitor;
+use super::outcomes::Seen;
 use super::probes::{self, Message};
-use super::{health, log, ports};
+use super::{log, ports};
 use crate::config;
-use crate::machine::{Action, Cause, End, Event, Machine, ProcessId, Report, View};
+use crate::machine::{Action, Cause, End, Event, Machine, ProcessId, Report};
 use crate::output::{Level, Line, Sink, Stream};
-use crate::process::{self, SpawnError, Spec};
+use crate::process;
 use crate::secrets::Files;
-use crate::secrets::environment::Environment;
 use crate::signal::Signal;
 
 /// How often groups without a leader are looked at.
@@ -37,15 +34,7 @@ pub(super) struct Supervisor {
     zero: Instant,
     sink: Rc<Sink>,
     sender: probes::Sender,
-    health: Option<Health>,
-    /// Whether the health endpoints are served.
-    served: bool,
-    /// To be started with the processes.
-    checks: Option<Checks>,
-    restarts: Restarts,
-    /// The task that keeps the helper that runs checks.
-    keeper: Option<AbortHandle>,
-    published: Option<View>,
+    monitor: Monitor,
     /// `$PORT`, as the platform set it.
     port: Option<String>,
     /// Secrets that are files; gone when we are.
@@ -64,7 +53,7 @@ impl Supervisor {
     ) -> (Supervisor, mpsc::UnboundedReceiver<Message>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let plan = Rc::new(plan);
-        let restarts = Restarts::new(&plan.health.checks);
+        let monitor = Monitor::new(Rc::clone(&plan));
         let supervisor = Supervisor {
             names: plan
                 .processes
@@ -77,12 +66,7 @@ impl Supervisor {
             zero,
             sink,
             sender,
-            health: None,
-            served: false,
-            checks: None,
-            restarts,
-            keeper: None,
-            published: None,
+            monitor,
             port,
             files: None,
             stop_by: None,
@@ -93,27 +77,23 @@ impl Supervisor {
 
     /// From here on the health endpoints are told what happens. `served`: somebody can ask them.
     pub fn publish_to(&mut self, health: Health, served: bool) {
-        self.health = Some(health);
-        self.served = served;
-        self.published = None;
+        self.monitor.publish_to(health, served);
         self.publish();
     }
 
-    /// Whether the health endpoints are served.
-    pub fn serves_health(&self) -> bool {
-        self.served
+    /// The health endpoints and the checks.
+    pub fn monitor(&mut self) -> &mut Monitor {
+        &mut self.monitor
     }
 
-    /// Says what the checks are. None is started before.
-    pub fn give_checks(&mut self, checks: Checks) {
-        self.checks = Some(checks);
+    /// All children.
+    pub fn children(&mut self) -> &mut Children {
+        &mut self.children
     }
 
     /// Everything is there: the checks begin, and the processes.
     pub fn start(&mut self) {
-        if let (Some(checks), Some(health)) = (self.checks.take(), &self.health) {
-            self.keeper = checks.start(&self.plan, health, &self.sender, &self.sink);
-        }
+        self.monitor.start_checks(&self.sender, &self.sink);
         self.feed(Event::Start);
     }
 
@@ -137,41 +117,9 @@ impl Supervisor {
         self.stop_by.is_some() || self.exit.is_some()
     }
 
-    /// See [`Children::start_helper`].
-    pub fn start_helper(
-        &mut self,
-        spec: &Spec,
-        id: ErrandId,
-        reply: oneshot::Sender<Outcome>,
-    ) -> Result<OwnedFd, SpawnError> {
-        self.children.start_helper(spec, id, reply)
-    }
-
-    /// See [`Children::give_up`].
-    pub fn give_up(&self, id: ErrandId) {
-        self.children.give_up(id);
-    }
-
-    /// See [`Children::give_migration`].
-    pub fn give_migration(&mut self, settings: OwnedFd) {
-        self.children.give_migration(settings);
-    }
-
-    /// See [`Children::give_environments`].
-    pub fn give_environments(&mut self, environments: Vec<Environment>) {
-        self.children.give_environments(environments);
-    }
-
     /// Keeps secrets that are files for as long as we run.
     pub fn keep_files(&mut self, files: Files) {
         self.files = Some(files);
-    }
-
-    /// Opens the health details to those who have the token.
-    pub fn set_health_token(&self, token: String) {
-        if let Some(health) = &self.health {
-            health.set_access(Access::Token(Some(token)));
-        }
     }
 
     /// A sender for tasks.
@@ -219,8 +167,8 @@ impl Supervisor {
             let drains = actions
                 .iter()
                 .any(|action| matches!(action, Action::Report(Report::Draining { .. })));
-            if drains && let Some(health) = &self.health {
-                health.drain().begin();
+            if drains {
+                self.monitor.begin_drain();
             }
             // Signals first, all of them: nothing else must delay them. Only who is not ready is looked at
             // while it still listens somewhere. SIGCONT only makes sure that a stopped process hears the
@@ -245,7 +193,7 @@ impl Supervisor {
             // this, and finds 503.
             self.publish();
             if drains {
-                self.stop_checks();
+                self.monitor.stop_checks();
             }
             for action in others {
                 events.extend(self.perform(action));
@@ -296,23 +244,9 @@ impl Supervisor {
     /// A check was looked at.
     fn looked(&mut self, seen: &Seen) {
         seen.lines().for_each(|line| self.sink.line(&line));
-        let Some(process) = self.restarts.process(&seen.name) else {
-            return;
-        };
-        let began = self.zero.elapsed().saturating_sub(seen.took);
-        let ready_since = self.machine.view().processes[process.0].ready_since;
-        if self.restarts.count(seen, began, ready_since) {
+        let view = || self.machine.view();
+        if let Some(process) = self.monitor.restarts(seen, self.zero.elapsed(), view) {
             self.feed(Event::Unhealthy(process));
-        }
-    }
-
-    /// Nothing is looked at while we stop: it could only be in the way.
-    fn stop_checks(&mut self) {
-        if let Some(health) = &self.health {
-            health.stop_checks();
-        }
-        if let Some(keeper) = self.keeper.take() {
-            keeper.abort();
         }
     }
 
@@ -382,7 +316,7 @@ impl Supervisor {
                 self.children.stop_probe(*process);
             }
             Report::Unhealthy(process) => {
-                if let Some((check, why)) = self.restarts.reason(*process) {
+                if let Some((check, why)) = self.monitor.why_unhealthy(*process) {
                     line = line.with("check", check).with("why", why);
                 }
             }
@@ -394,20 +328,13 @@ impl Supervisor {
         self.sink.line(&line);
     }
 
-    /// Gives the health endpoints a new state, if it is new.
     fn publish(&mut self) {
-        let Some(health) = &self.health else { return };
-        let view = self.machine.view();
-        if self.published.as_ref() != Some(&view) {
-            let migrate = self.plan.migration();
-            health.publish(health::snapshot(&view, &self.names, migrate, self.zero.elapsed()));
-            self.published = Some(view);
-        }
+        self.monitor.publish(|| self.machine.view(), self.zero.elapsed());
     }
 
     /// Brings the durations in the health answers up to date.
     pub fn refresh_health(&mut self) {
-        self.published = None;
+        self.monitor.forget_published();
         self.publish();
     }
 

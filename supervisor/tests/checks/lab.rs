@@ -89,7 +89,10 @@ pub struct Probing {
 }
 
 impl Probing {
-    pub fn start(address: SocketAddr) -> Probing {
+    pub fn start(run: &Runmate) -> Probing {
+        // By then somebody listens.
+        run.wait_for_event("ready", "app");
+        let address = run.health_address();
         let over = Arc::new(AtomicBool::new(false));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (ended, noted) = (Arc::clone(&over), Arc::clone(&seen));

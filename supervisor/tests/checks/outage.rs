@@ -41,7 +41,7 @@ fn start(url: &str) -> Runmate {
 
 /// Both checks fail for as long as it lasts, and pass soon after; `/healthz` says 200 all the while.
 fn see_through(run: &Runmate, begin: impl FnOnce(), reason: &str, end: impl FnOnce()) {
-    let probing = Probing::start(run.health_address());
+    let probing = Probing::start(run);
     probing.wait_for_answers();
     let began = Instant::now();
     begin();
@@ -136,7 +136,7 @@ fn a_service_that_accepts_and_hangs_is_a_warning_wherever_it_is_looked_at() {
     for name in ["here", "helped"] {
         wait_state(&run, name, "passing");
     }
-    let probing = Probing::start(run.health_address());
+    let probing = Probing::start(&run);
     server.behave(Manner::Hangs);
     for name in ["here", "helped"] {
         wait_state(&run, name, "failing");
@@ -164,7 +164,7 @@ fn names_that_nobody_resolves_cost_one_thread_and_the_platform_nothing() {
     std::fs::write(&conf, format!("nameserver {ip}\n")).expect("write");
     mount_over(&mut setup, &conf, "/etc/resolv.conf");
     let run = setup.start();
-    let probing = Probing::start(run.health_address());
+    let probing = Probing::start(&run);
     wait_state(&run, "db", "failing");
     let threads = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", helper(&run).pid));

@@ -1,22 +1,20 @@
 //! The children of runmate: who lives, what is connected to them, and how they ended.
 
+mod errands;
+
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::errands::{Errand, ErrandId, Errands, Outcome};
+use super::errands::Errands;
 use super::{log, probes};
-use crate::config::{self, CheckKind, LogFormat, Probe, Stdin};
-use crate::helper;
+use crate::config::{self, LogFormat, Probe, Stdin};
 use crate::machine::{End, Event, Pid, ProcessId, Target};
 use crate::output::{Level, Line, Origin, Scratch, Sink, Stream};
-use crate::process::{
-    self, Listener, OomCounter, Output, Reaped, SpawnError, Spawned, Spec, StdinFrom, Terminal, sys,
-};
+use crate::process::{self, Listener, OomCounter, Output, Reaped, Spawned, Spec, StdinFrom, Terminal, sys};
 use crate::secrets::environment::{self, Environment};
 use crate::signal::Signal;
 
@@ -93,21 +91,6 @@ impl Children {
     /// Says what the task that migrates has to do. It is not started before.
     pub fn give_migration(&mut self, settings: OwnedFd) {
         self.migration = Some(Rc::new(settings));
-    }
-
-    /// Starts a helper; gives the pipe of its answer. `reply` hears of its end.
-    pub fn start_helper(
-        &mut self,
-        spec: &Spec,
-        id: ErrandId,
-        reply: oneshot::Sender<Outcome>,
-    ) -> Result<OwnedFd, SpawnError> {
-        let spawned = process::spawn(spec)?;
-        self.errands.add(spawned.pid, id, reply);
-        spawned.out.ok_or_else(|| SpawnError {
-            step: "make its pipes",
-            error: std::io::ErrorKind::NotFound.into(),
-        })
     }
 
     /// Who listens in this container, ourselves excepted; named as the config names them.
@@ -377,59 +360,5 @@ impl Children {
             output: Output::Null,
             out_fd: None,
         }
-    }
-
-    /// Starts what somebody waits for, unless it was given up already. `reply` hears of its end, or why there is
-    /// none.
-    pub fn run(&mut self, errand: Errand, id: ErrandId, reply: oneshot::Sender<Outcome>) {
-        if reply.is_closed() {
-            return;
-        }
-        let Some(spec) = self.spec_of(errand) else { return };
-        match process::spawn(&spec) {
-            Ok(spawned) => self.errands.add(spawned.pid, id, reply),
-            Err(error) => {
-                let _ = reply.send(Err(error.explain(&spec)));
-            }
-        }
-    }
-
-    /// `None` if there is nothing to be run, or nobody to run it for.
-    fn spec_of(&self, errand: Errand) -> Option<Spec> {
-        match errand {
-            Errand::Probe(process) => {
-                let ready = self.plan.processes[process.0].ready.as_ref()?;
-                match &ready.probe {
-                    Probe::Exec(command) if self.lives[process.0].is_some() => {
-                        Some(self.spec(process, command))
-                    }
-                    _ => None,
-                }
-            }
-            Errand::Check(index) => {
-                let check = &self.plan.health.checks[index];
-                match &check.kind {
-                    CheckKind::Exec(command) => {
-                        Some(self.spec(check.restart.unwrap_or(self.plan.main), command))
-                    }
-                    _ => None,
-                }
-            }
-            Errand::Helper(conversation, env) => Some(Spec {
-                argv: helper::command(helper::CHECKS),
-                env,
-                cwd: None,
-                user: None,
-                umask: None,
-                stdin: StdinFrom::File(Rc::new(conversation)),
-                output: Output::Null,
-                out_fd: None,
-            }),
-        }
-    }
-
-    /// Ends what nobody waits for any more.
-    pub fn give_up(&self, id: ErrandId) {
-        self.errands.kill(id);
     }
 }

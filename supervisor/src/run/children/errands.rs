@@ -1,0 +1,83 @@
+//! Starting and giving up what is no process of the plan.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+
+use super::Children;
+use crate::config::{CheckKind, Probe};
+use crate::helper;
+use crate::process::{self, Output, SpawnError, Spec, StdinFrom};
+use crate::run::errands::{Errand, ErrandId, Outcome};
+
+impl Children {
+    /// Starts a helper; gives the pipe of its answer. `reply` hears of its end.
+    pub fn start_helper(
+        &mut self,
+        spec: &Spec,
+        id: ErrandId,
+        reply: oneshot::Sender<Outcome>,
+    ) -> Result<OwnedFd, SpawnError> {
+        let spawned = process::spawn(spec)?;
+        self.errands.add(spawned.pid, id, reply);
+        spawned.out.ok_or_else(|| SpawnError {
+            step: "make its pipes",
+            error: std::io::ErrorKind::NotFound.into(),
+        })
+    }
+
+    /// Starts what somebody waits for, unless it was given up already. `reply` hears of its end, or why there is
+    /// none.
+    pub fn run(&mut self, errand: Errand, id: ErrandId, reply: oneshot::Sender<Outcome>) {
+        if reply.is_closed() {
+            return;
+        }
+        let Some(spec) = self.spec_of(errand) else { return };
+        match process::spawn(&spec) {
+            Ok(spawned) => self.errands.add(spawned.pid, id, reply),
+            Err(error) => {
+                let _ = reply.send(Err(error.explain(&spec)));
+            }
+        }
+    }
+
+    /// `None` if there is nothing to be run, or nobody to run it for.
+    fn spec_of(&self, errand: Errand) -> Option<Spec> {
+        match errand {
+            Errand::Probe(process) => {
+                let ready = self.plan.processes[process.0].ready.as_ref()?;
+                match &ready.probe {
+                    Probe::Exec(command) if self.lives[process.0].is_some() => {
+                        Some(self.spec(process, command))
+                    }
+                    _ => None,
+                }
+            }
+            Errand::Check(index) => {
+                let check = &self.plan.health.checks[index];
+                match &check.kind {
+                    CheckKind::Exec(command) => {
+                        Some(self.spec(check.restart.unwrap_or(self.plan.main), command))
+                    }
+                    _ => None,
+                }
+            }
+            Errand::Helper(conversation, env) => Some(Spec {
+                argv: helper::command(helper::CHECKS),
+                env,
+                cwd: None,
+                user: None,
+                umask: None,
+                stdin: StdinFrom::File(Rc::new(conversation)),
+                output: Output::Null,
+                out_fd: None,
+            }),
+        }
+    }
+
+    /// Ends what nobody waits for any more.
+    pub fn give_up(&self, id: ErrandId) {
+        self.errands.kill(id);
+    }
+}
