@@ -4,6 +4,7 @@ use std::fmt;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::Invalid;
 use super::words::{cut, joined};
 
 const HIDDEN: &str = "***";
@@ -16,8 +17,18 @@ pub(super) struct Confidential(Vec<String>);
 
 impl Confidential {
     /// What is confidential in a URL: all of it, and its password, as it is written, decoded and encoded.
-    pub fn of(url: &str) -> Confidential {
-        let behind = url.split_once("://").map_or(url, |(_, rest)| rest);
+    ///
+    /// # Errors
+    /// If its host could be a part of a password: then nothing of it could be shown.
+    pub fn of(url: &str) -> Result<Confidential, Invalid> {
+        let (scheme, behind) = url.split_once("://").unwrap_or(("", url));
+        if !scheme.is_empty() && !scheme.ends_with("unix") && has_odd_at(behind) {
+            return Err(Invalid(
+                "this URL has an @ behind its host; in user and password, characters such as / ? # @ have to be \
+                 percent-encoded"
+                    .into(),
+            ));
+        }
         let (before_query, query) = behind.split_once('?').unwrap_or((behind, ""));
         let in_authority = before_query
             .rsplit_once('@')
@@ -28,23 +39,27 @@ impl Confidential {
             // The drivers' own names for it.
             ["password", "pass"].contains(&key).then_some(value)
         });
-        let mut forms = vec![url.to_owned(), behind.to_owned()];
-        for written in in_authority.into_iter().chain(in_query) {
+        let written: Vec<&str> = in_authority.into_iter().chain(in_query).collect();
+        let mut forms = vec![url.to_owned()];
+        if written.iter().any(|password| !password.is_empty()) {
+            // It may come back with another scheme.
+            forms.push(behind.to_owned());
+        }
+        for password in written {
             // In a query a plus is a space.
-            let spaced = written.replace('+', " ");
-            for decoded in
-                [written, &spaced].map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned())
-            {
+            let spaced = password.replace('+', " ");
+            for text in [password, &spaced] {
+                let decoded = percent_decode_str(text).decode_utf8_lossy();
                 forms.push(utf8_percent_encode(&decoded, NON_ALPHANUMERIC).to_string());
                 forms.push(joined(&decoded));
-                forms.push(decoded);
+                forms.push(decoded.into_owned());
             }
-            forms.push(written.to_owned());
+            forms.push(password.to_owned());
         }
         forms.retain(|form| !form.is_empty());
         forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
         forms.dedup();
-        Confidential(forms)
+        Ok(Confidential(forms))
     }
 
     /// What somebody else said, on one short line and without anything confidential.
@@ -65,6 +80,15 @@ impl Confidential {
     }
 }
 
+/// Whether `user:password@host/path?query` has an @ where none should be: `u:12/34@h` is the password 12/34 to people,
+/// and host u with port 12 to parsers.
+fn has_odd_at(behind: &str) -> bool {
+    let end = behind.find(['/', '?', '#']).unwrap_or(behind.len());
+    let (authority, behind) = behind.split_at(end);
+    let path = behind.split(['?', '#']).next().unwrap_or_default();
+    path.contains('@') || !authority.contains('@') && behind.contains('@')
+}
+
 impl fmt::Debug for Confidential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(HIDDEN)
@@ -77,9 +101,13 @@ mod tests {
 
     use super::*;
 
+    fn of(url: &str) -> Confidential {
+        Confidential::of(url).expect("a URL")
+    }
+
     #[test]
     fn the_password_is_hidden_in_all_its_forms() {
-        let confidential = Confidential::of("postgres://app:s%40crt@db.example.com/app");
+        let confidential = of("postgres://app:s%40crt@db.example.com/app");
         assert_eq!(
             confidential.scrub("user app, password s@crt, written s%40crt,\nat db.example.com"),
             "user app, password ***, written ***, at db.example.com"
@@ -88,7 +116,7 @@ mod tests {
             confidential.scrub("cannot read postgres://app:s%40crt@db.example.com/app"),
             "cannot read ***"
         );
-        let confidential = Confidential::of("redis+unix:///run/redis.sock?db=1&pass=to+p%2Fs");
+        let confidential = of("redis+unix:///run/redis.sock?db=1&pass=to+p%2Fs");
         assert_eq!(confidential.scrub("AUTH to p/s"), "AUTH ***");
         assert_eq!(format!("{confidential:?}"), "***");
     }
@@ -96,12 +124,29 @@ mod tests {
     #[test]
     fn a_url_without_a_password_hides_nothing_but_itself() {
         let said = "role \"app\" does not exist";
-        assert_eq!(Confidential::of("postgres://app@h/d").scrub(said), said);
-        assert_eq!(Confidential::of("postgres://app:@h/d").scrub(said), said);
-        assert_eq!(
-            Confidential::of("postgres:///d?host=/run/postgresql").scrub(said),
-            said
-        );
+        assert_eq!(of("postgres://app@h/d").scrub(said), said);
+        assert_eq!(of("postgres://app:@h/d").scrub(said), said);
+        assert_eq!(of("redis://d").scrub(said), said);
+        assert_eq!(of("postgres:///d?host=/run/postgresql").scrub(said), said);
+    }
+
+    #[test]
+    fn a_url_whose_host_could_be_a_part_of_the_password_is_refused() {
+        for url in [
+            "postgres://u:12/secret@h/d",
+            "postgres://u:12#secret@h/d",
+            "mysql://u:12?secret@h/d",
+            "redis://u:x@12/secret@h",
+        ] {
+            let error = Confidential::of(url).expect_err(url).to_string();
+            assert!(
+                error.contains("percent-encoded") && !error.contains("secret"),
+                "{error}"
+            );
+        }
+        of("postgres://u:12@secret@h/d?options=a@b");
+        of("redis+unix:///run/redis@1.sock?pass=x");
+        of("unix:/run/redis@1.sock");
     }
 
     proptest! {
@@ -116,7 +161,7 @@ mod tests {
                 (format!("mysql://u:{encoded}@h/d"), &password),
                 (format!("postgres://u@h/d?password={encoded}"), &password),
             ] {
-                let confidential = Confidential::of(&url);
+                let confidential = of(&url);
                 for said in [
                     format!("{before}{secret}{after}"),
                     format!("{before}{encoded}{after}"),

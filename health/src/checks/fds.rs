@@ -29,7 +29,6 @@ struct Usage {
 
 impl Fds {
     /// A check of this process.
-    #[allow(clippy::new_without_default, reason = "a check is made on purpose")]
     pub fn new() -> Fds {
         let own = i32::try_from(std::process::id()).unwrap_or(0);
         Fds::of(move || vec![own])
@@ -94,6 +93,12 @@ impl Usage {
     /// To one decimal. Without a limit, or with none that could be reached, it is 0.
     fn percent(&self) -> f64 {
         (self.open as f64 * 1000.0 / self.limit.max(1) as f64).round() / 10.0
+    }
+}
+
+impl Default for Fds {
+    fn default() -> Fds {
+        Fds::new()
     }
 }
 

@@ -49,7 +49,7 @@ impl MySql {
             .set_names(false)
             .statement_cache_capacity(0)
             .disable_statement_logging();
-        Ok(MySql(Server::new(options, place, Confidential::of(url))))
+        Ok(MySql(Server::new(options, place, Confidential::of(url)?)))
     }
 }
 

@@ -60,7 +60,7 @@ impl Postgres {
             .extra_float_digits(None)
             .statement_cache_capacity(0)
             .disable_statement_logging();
-        Ok(Postgres(Server::new(options, place, Confidential::of(url))))
+        Ok(Postgres(Server::new(options, place, Confidential::of(url)?)))
     }
 }
 

@@ -92,7 +92,7 @@ impl Redis {
         Ok(Redis {
             place,
             login: info.redis_settings().clone(),
-            confidential: Confidential::of(url),
+            confidential: Confidential::of(url)?,
             kept: Kept::default(),
         })
     }

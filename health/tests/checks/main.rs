@@ -8,6 +8,7 @@ mod lookup;
 mod mysql;
 mod postgres;
 mod redis;
+mod resumption;
 mod silent;
 mod support;
 mod web;

@@ -2,6 +2,7 @@
 
 use runmate_health::checks::MySql;
 
+use crate::support::certificates::Authority;
 use crate::support::mariadb::MariaDb;
 use crate::support::{PASSWORD_ENCODED, look, passes, why};
 
@@ -21,9 +22,9 @@ async fn a_look_is_one_statement_and_all_share_one_connection() {
 }
 
 #[tokio::test]
-async fn urls_lead_there_by_network_and_socket() {
+async fn urls_lead_there_by_network_socket_and_tls() {
     let server = MariaDb::start();
-    let (port, socket) = (server.port, server.socket());
+    let (port, socket, root) = (server.port, server.socket(), server.root());
     for url in [
         server.url(),
         format!("{}/mysql", server.url()),
@@ -31,6 +32,9 @@ async fn urls_lead_there_by_network_and_socket() {
         format!("mysql2://app:{PASSWORD_ENCODED}@localhost:{port}"),
         format!("mysql://app:{PASSWORD_ENCODED}@[::ffff:127.0.0.1]:{port}"),
         format!("mysql://app:{PASSWORD_ENCODED}@localhost?socket={socket}"),
+        format!("{}?ssl-mode=disabled", server.url()),
+        format!("{}?ssl-mode=required", server.url()),
+        format!("mysql://app:{PASSWORD_ENCODED}@localhost:{port}?ssl-mode=verify_identity&ssl-ca={root}"),
     ] {
         let check = MySql::new(&url).unwrap_or_else(|error| panic!("{url}: {error}"));
         // A user without rights may not see the database mysql, but is told so by a server that answers.
@@ -56,10 +60,15 @@ async fn what_is_wrong_is_said_in_the_servers_words_and_without_the_password() {
         why(&wrong(&format!("{url}/{PASSWORD_ENCODED}"))).await,
         format!("127.0.0.1:{port} says: Access denied for user 'app'@'%' to database '***' (error 1044)")
     );
-    let no_tls = why(&wrong(&format!("{url}?ssl-mode=required"))).await;
-    assert!(
-        no_tls.starts_with(&format!("TLS with 127.0.0.1:{port}: ")),
-        "{no_tls}"
+    let other = Authority::new();
+    let unknown = why(&wrong(&format!(
+        "{url}?ssl-mode=verify_ca&ssl-ca={}",
+        other.root().display()
+    )))
+    .await;
+    assert_eq!(
+        unknown,
+        format!("TLS with 127.0.0.1:{port}: invalid peer certificate: UnknownIssuer")
     );
     let refused = why(&wrong(&server.url_at(1))).await;
     assert_eq!(
@@ -76,13 +85,12 @@ fn what_is_no_url_is_refused_and_not_repeated() {
         "postgres://app:secret@h/d",
         "mysql:secret",
         "mysql://app:secret@h:port/d",
+        "mysql://app:12/secret@h/d",
         "mysql://app:secret@h/d?ssl-mode=secret",
     ] {
         let error = MySql::new(url).expect_err(url).to_string();
-        assert!(
-            error.contains("write mysql://") && !error.contains("secret"),
-            "{error}"
-        );
+        let has_remedy = error.contains("write mysql://") || error.contains("percent-encoded");
+        assert!(has_remedy && !error.contains("secret"), "{error}");
     }
     let check = MySql::new("mysql://app:secret@h/d").unwrap();
     assert_eq!(format!("{check:?}"), "MySql { .. }");

@@ -129,6 +129,7 @@ fn what_is_no_url_is_refused_and_not_repeated() {
         "http://:secret@h",
         "redis://:secret@h/secret",
         "redis://:secret@h:port",
+        "redis://app:12/secret@h",
         "redis://:secret@0.0.0.0",
         "rediss://:secret@h/#insecure",
     ] {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use runmate_health::checks::Http;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::support::certificates::Authority;
 use crate::support::daemon::{Daemon, Dir, free_port, on_a_free_port};
 use crate::support::programs::find_program;
-use crate::support::{alone, block_on, given, look, passes, why};
+use crate::support::{alone, block_on, given, look, passes, until, why};
 
 struct Nginx {
     dir: Dir,
@@ -38,10 +39,15 @@ impl Nginx {
         }
     }
 
-    /// `STATUS USER-AGENT HOST` of each request.
-    fn requests(&self) -> Vec<String> {
-        let log = std::fs::read_to_string(self.dir.file("access")).unwrap_or_default();
-        log.lines().map(str::to_owned).collect()
+    /// `STATUS USER-AGENT HOST CONNECTION` of each request. They are written down after they were answered, so this
+    /// waits for so many.
+    async fn requests(&self, count: usize) -> Vec<String> {
+        let read = || std::fs::read_to_string(self.dir.file("access")).unwrap_or_default();
+        until("all requests are written down", async || {
+            read().lines().count() >= count
+        })
+        .await;
+        read().lines().map(str::to_owned).collect()
     }
 }
 
@@ -96,7 +102,7 @@ async fn statuses_from_200_to_399_pass_and_redirects_are_not_followed() {
         format!("GET at 127.0.0.1:{port} answered 403")
     );
     let agent = concat!("runmate-health/", env!("CARGO_PKG_VERSION"));
-    let requests = nginx.requests();
+    let requests = nginx.requests(6).await;
     let heads: Vec<&str> = requests
         .iter()
         .map(|line| line.rsplit_once(' ').unwrap().0)
@@ -121,7 +127,7 @@ async fn each_look_is_one_request_on_a_connection_of_its_own() {
     for _ in 0..10 {
         passes(&check).await;
     }
-    let requests = nginx.requests();
+    let requests = nginx.requests(10).await;
     let mut connections: Vec<&str> = requests
         .iter()
         .map(|line| line.rsplit_once(' ').unwrap().1)
@@ -207,6 +213,33 @@ fn https_is_verified() {
                     why(&check(url(&unknown, "localhost"))).await,
                     "TLS with localhost: invalid peer certificate: UnknownIssuer"
                 );
+            });
+        },
+    );
+}
+
+#[test]
+fn roots_that_were_replaced_are_read_within_minutes() {
+    alone(
+        "web::roots_that_were_replaced_are_read_within_minutes",
+        &[],
+        || {
+            let dir = Dir::new("runmate-roots-");
+            let roots = dir.file("roots.pem");
+            std::fs::copy(Authority::new().root(), &roots).expect("copy");
+            (vec![("SSL_CERT_FILE", roots)], dir)
+        },
+        || {
+            block_on(async {
+                let authority = Authority::new();
+                let nginx = Nginx::start(&authority, (-1, 90));
+                let check = check(format!("https://localhost:{}/up", nginx.tls_port));
+                assert!(why(&check).await.contains("UnknownIssuer"));
+                std::fs::copy(authority.root(), given("SSL_CERT_FILE")).expect("copy");
+                tokio::time::pause();
+                tokio::time::advance(Duration::from_secs(6 * 60)).await;
+                tokio::time::resume();
+                passes(&check).await;
             });
         },
     );

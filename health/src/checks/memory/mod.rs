@@ -38,7 +38,6 @@ enum Of {
 
 impl Memory {
     /// A check of the memory that this process may use.
-    #[allow(clippy::new_without_default, reason = "a check is made on purpose")]
     pub fn new() -> Memory {
         Memory {
             max_used: 90,
@@ -87,6 +86,12 @@ impl Usage {
     fn percent(&self) -> f64 {
         // Exact up to 8 PiB.
         (self.used as f64 * 1000.0 / self.limit as f64).round() / 10.0
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory::new()
     }
 }
 

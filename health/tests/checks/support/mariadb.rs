@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 use std::process::Command;
 
+use super::certificates::Authority;
 use super::daemon::{Daemon, Dir, on_a_free_port};
 use super::programs::find_program;
 use super::{PASSWORD, PASSWORD_ENCODED};
@@ -38,6 +39,9 @@ impl MariaDb {
             "init.sql",
             &format!("CREATE OR REPLACE USER app@'%' IDENTIFIED BY '{PASSWORD}';\n"),
         );
+        let authority = Authority::new();
+        authority.issue(dir.path(), -1, 90);
+        std::fs::copy(authority.root(), dir.file("root.pem")).expect("copy");
         let mut server = MariaDb {
             dir,
             server: None,
@@ -69,6 +73,7 @@ impl MariaDb {
                 option("init-file", "init.sql"),
                 option("general-log-file", "general.log"),
             ])
+            .args([option("ssl-cert", "cert.pem"), option("ssl-key", "key.pem")])
             .arg(option("tmpdir", "tmp"));
         let log = self.dir.file("log");
         let is_ready = || {
@@ -98,6 +103,11 @@ impl MariaDb {
 
     pub fn url(&self) -> String {
         self.url_at(self.port)
+    }
+
+    /// The root certificate of its own certificate.
+    pub fn root(&self) -> String {
+        self.dir.file("root.pem").display().to_string()
     }
 
     pub fn socket(&self) -> String {
