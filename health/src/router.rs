@@ -3,55 +3,65 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 
 use crate::body::{Answer, Bodies};
 use crate::exposition::Format;
 use crate::shared::Shared;
 
-const JSON: &str = "application/json";
-const HEALTH_JSON: &str = "application/health+json";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const HEALTH_JSON: HeaderValue = HeaderValue::from_static("application/health+json");
 /// The text format of Prometheus, which every scraper reads.
-const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 /// The media type of OpenMetrics 1.0 (its section "Overall structure").
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+/// On every response: a 404 may be cached just as a 200 may.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// `get` answers HEAD too, with the same code and length. There is no fallback: an app that merges
 /// these routes has its own, and two cannot be merged.
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/livez", get(livez))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/health", get(health))
-        .route("/metrics", get(metrics))
-        .with_state(shared)
+        // Before the routes: it is for what answers any other path, and would cost the routes a part of their speed.
         .layer(map_response(no_store))
+        .route("/livez", get(livez).fallback(other_method))
+        .route("/healthz", get(healthz).fallback(other_method))
+        .route("/readyz", get(readyz).fallback(other_method))
+        .route("/health", get(health).fallback(other_method))
+        .route("/metrics", get(metrics).fallback(other_method))
+        .with_state(shared)
 }
 
 async fn livez() -> Response {
     respond(StatusCode::OK, JSON, Bytes::from_static(br#"{"status":"pass"}"#))
 }
 
-async fn healthz(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    yes_or_no(&shared, &headers, |bodies| &bodies.healthz)
+// The whole request, because its headers alone would be a copy.
+async fn healthz(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    yes_or_no(&shared, request.headers(), |bodies| &bodies.healthz)
 }
 
-async fn readyz(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    yes_or_no(&shared, &headers, |bodies| &bodies.readyz)
+async fn readyz(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    yes_or_no(&shared, request.headers(), |bodies| &bodies.readyz)
 }
 
-async fn health(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    choose(&shared.bodies().health, shared.allows(&headers), HEALTH_JSON)
+async fn health(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    choose(
+        &shared.bodies().health,
+        shared.allows(request.headers()),
+        HEALTH_JSON,
+    )
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let open = headers
+async fn metrics(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let open = request
+        .headers()
         .get_all(header::ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
@@ -61,7 +71,17 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
     } else {
         (Format::Prometheus, PROMETHEUS)
     };
-    choose(&shared.metrics(format), shared.allows(&headers), content_type)
+    choose(
+        &shared.metrics(format),
+        shared.allows(request.headers()),
+        content_type,
+    )
+}
+
+async fn other_method() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    no_store(response).await
 }
 
 /// `/healthz` and `/readyz`: a drain that has begun is told even before there are bodies that say so.
@@ -76,20 +96,22 @@ fn yes_or_no(shared: &Shared, headers: &HeaderMap, which: fn(&Bodies) -> &Answer
     choose(answer, shared.allows(headers), JSON)
 }
 
-fn choose(answer: &Answer, detailed: bool, content_type: &'static str) -> Response {
+fn choose(answer: &Answer, detailed: bool, content_type: HeaderValue) -> Response {
     let body = if detailed { &answer.detailed } else { &answer.plain };
     respond(answer.code, content_type, body.clone())
 }
 
-fn respond(code: StatusCode, content_type: &'static str, body: Bytes) -> Response {
-    (code, [(header::CONTENT_TYPE, content_type)], body).into_response()
+fn respond(code: StatusCode, content_type: HeaderValue, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    response
 }
 
-/// On every response: a 404 may be cached just as a 200 may.
 async fn no_store(mut response: Response) -> Response {
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     response
 }
 

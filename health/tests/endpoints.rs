@@ -330,6 +330,12 @@ async fn other_paths_and_methods_are_refused_and_nothing_redirects_or_is_cached(
             !response.headers().contains_key(header::LOCATION),
             "{method} {path}"
         );
+        let allowed = response
+            .headers()
+            .get(header::ALLOW)
+            .map(|value| value.as_bytes());
+        let refused = expected == StatusCode::METHOD_NOT_ALLOWED;
+        assert_eq!(allowed, refused.then_some(&b"GET,HEAD"[..]), "{method} {path}");
     }
 }
 

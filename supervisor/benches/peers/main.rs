@@ -5,6 +5,7 @@
 
 mod child;
 mod crash;
+mod health;
 mod life;
 mod logs;
 mod memory;
@@ -16,6 +17,7 @@ mod report;
 mod secrets;
 mod size;
 mod stage;
+mod static_server;
 mod stats;
 
 // What the tests use, too.
@@ -37,13 +39,14 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// A scenario: its name on the command line, and what measures it.
 type Scenario = (&'static str, fn() -> Result<Section>);
 
-const SCENARIOS: [Scenario; 8] = [
+const SCENARIOS: [Scenario; 9] = [
     ("size", size::run),
     ("memory", memory::run),
     ("life", life::run),
     ("crash", crash::run),
     ("orphans", orphans::run),
     ("logs", logs::run),
+    ("health", health::run),
     ("secrets", secrets::run),
     ("migrations", migrations::run),
 ];
@@ -58,6 +61,15 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
+        };
+    }
+    if arguments.next_if(|word| word == static_server::WORD).is_some() {
+        return match static_server::main(arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("static server: {error}");
+                ExitCode::FAILURE
+            }
         };
     }
     match bench(arguments.filter_map(|word| word.into_string().ok()).collect()) {

@@ -126,7 +126,7 @@ fn get(port: u16, path: &str) -> Result<()> {
 }
 
 /// The process and all below it that do not run `excluded`.
-fn tree(root: u32, excluded: &Path) -> Vec<u32> {
+pub fn tree(root: u32, excluded: &Path) -> Vec<u32> {
     let mut found = Vec::new();
     let mut next = vec![root];
     while let Some(pid) = next.pop() {

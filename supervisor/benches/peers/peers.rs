@@ -38,7 +38,7 @@ pub struct Setting {
 }
 
 /// What must be installed: the program, and the Debian package that has it.
-const NEEDED: [(&str, &str); 7] = [
+const NEEDED: [(&str, &str); 8] = [
     ("tini", "tini"),
     ("dumb-init", "dumb-init"),
     ("s6-svscan", "s6"),
@@ -46,6 +46,7 @@ const NEEDED: [(&str, &str); 7] = [
     ("supervisord", "supervisor"),
     ("jq", "jq"),
     ("unshare", "util-linux"),
+    ("wrk", "wrk"),
 ];
 
 /// An error that names everything that is missing and says how to get it.
