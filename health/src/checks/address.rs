@@ -41,7 +41,7 @@ impl Address {
     }
 
     /// The name or address, without brackets.
-    #[cfg(feature = "_tls")]
+    #[cfg(any(feature = "_verified", feature = "certificate"))]
     pub(crate) fn host(&self) -> &str {
         &self.host
     }

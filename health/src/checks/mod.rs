@@ -44,7 +44,7 @@ mod redis;
 #[cfg(feature = "_sql")]
 mod sql;
 mod tcp;
-#[cfg(feature = "_tls")]
+#[cfg(any(feature = "_verified", feature = "certificate"))]
 mod tls;
 #[cfg(any(feature = "_server", feature = "_tls"))]
 mod words;

@@ -35,7 +35,8 @@ async fn at_the_timeout_the_whole_process_group_is_killed() {
         "sleep 600 & echo $$ $! >{0}.new; mv {0}.new {0}; wait",
         pids.display()
     ));
-    let look = look_for(&check, Duration::from_secs(5));
+    // Given up as at a timeout, but not before there is somebody to kill.
+    let look = look_for(&check, Duration::from_secs(600));
     let started = until("both run", async || pids.exists());
     tokio::select! {
         looked = look => panic!("it does not end: {looked:?}"),

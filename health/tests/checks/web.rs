@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::support::certificates::Authority;
 use crate::support::daemon::{Daemon, Dir, free_port, on_a_free_port};
 use crate::support::programs::find_program;
-use crate::support::{alone, block_on, given, look, passes, why};
+use crate::support::{alone, block_on, given, look, passes, until, why};
 
 struct Nginx {
     dir: Dir,
@@ -39,10 +39,15 @@ impl Nginx {
         }
     }
 
-    /// `STATUS USER-AGENT HOST` of each request.
-    fn requests(&self) -> Vec<String> {
-        let log = std::fs::read_to_string(self.dir.file("access")).unwrap_or_default();
-        log.lines().map(str::to_owned).collect()
+    /// `STATUS USER-AGENT HOST CONNECTION` of each request. They are written down after they were answered, so this
+    /// waits for so many.
+    async fn requests(&self, count: usize) -> Vec<String> {
+        let read = || std::fs::read_to_string(self.dir.file("access")).unwrap_or_default();
+        until("all requests are written down", async || {
+            read().lines().count() >= count
+        })
+        .await;
+        read().lines().map(str::to_owned).collect()
     }
 }
 
@@ -97,7 +102,7 @@ async fn statuses_from_200_to_399_pass_and_redirects_are_not_followed() {
         format!("GET at 127.0.0.1:{port} answered 403")
     );
     let agent = concat!("runmate-health/", env!("CARGO_PKG_VERSION"));
-    let requests = nginx.requests();
+    let requests = nginx.requests(6).await;
     let heads: Vec<&str> = requests
         .iter()
         .map(|line| line.rsplit_once(' ').unwrap().0)
@@ -122,7 +127,7 @@ async fn each_look_is_one_request_on_a_connection_of_its_own() {
     for _ in 0..10 {
         passes(&check).await;
     }
-    let requests = nginx.requests();
+    let requests = nginx.requests(10).await;
     let mut connections: Vec<&str> = requests
         .iter()
         .map(|line| line.rsplit_once(' ').unwrap().1)
