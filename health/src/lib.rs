@@ -127,7 +127,8 @@ impl Health {
         // First, because of the panic: nothing is to be left of a check that nobody runs.
         let runtime = tokio::runtime::Handle::current();
         let (name, check): (String, Arc<dyn Check>) = (name.into(), Arc::new(check));
-        let timeout = settings.timeout + check.overtime();
+        let settings = settings.bounded();
+        let timeout = settings.timeout.saturating_add(check.overtime());
         let place = self.shared.change(|board, now| {
             board.add(&name, |name| {
                 Track::new(name, check.component_type(), settings, now)

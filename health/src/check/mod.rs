@@ -252,7 +252,7 @@ impl Default for Settings {
 
 impl Settings {
     /// With what can be reckoned with: no endless loop, no sum beyond what a clock can show.
-    fn bounded(self) -> Settings {
+    pub(crate) fn bounded(self) -> Settings {
         const SHORTEST: Duration = Duration::from_millis(1);
         const LONGEST: Duration = Duration::from_secs(366 * 86_400);
         Settings {

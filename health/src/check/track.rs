@@ -109,7 +109,7 @@ impl Track {
         Track {
             name,
             component_type,
-            settings: settings.bounded(),
+            settings,
             state: CheckState::Pending,
             ever_passed: false,
             in_a_row: 0,

@@ -192,6 +192,30 @@ async fn the_checks_end_with_the_last_handle() {
     assert_eq!(Arc::strong_count(&looks), 1, "the check is gone, too");
 }
 
+#[tokio::test(start_paused = true)]
+async fn settings_without_bounds_stop_nothing() {
+    let health = Health::new(Access::Public);
+    for (name, time) in [("never", Duration::MAX), ("always", Duration::ZERO)] {
+        let settings = Settings {
+            interval: time,
+            timeout: time,
+            fail_after: 0,
+            pass_after: 0,
+            ..Settings::default()
+        };
+        health.check(name, from_fn(passing), settings);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let bodies = health.shared.bodies();
+    let report: serde_json::Value = serde_json::from_slice(&bodies.health.detailed).expect("JSON");
+    for name in ["never:responseTime", "always:responseTime"] {
+        assert_eq!(report["checks"][name][0]["state"], "passing", "{report:#}");
+    }
+    let looks = |name: &str| report["checks"][name][0]["latency"]["looks"].as_u64();
+    assert_eq!(looks("never:responseTime"), Some(1));
+    assert_eq!(looks("always:responseTime"), Some(100), "as many as are kept");
+}
+
 async fn passing() -> Looked {
     Ok(Observation::default())
 }

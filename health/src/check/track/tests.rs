@@ -27,7 +27,7 @@ fn track(settings: Settings) -> Track {
     Track::new(
         "db".into(),
         ComponentType::Datastore,
-        settings,
+        settings.bounded(),
         at(Duration::ZERO),
     )
 }
