@@ -138,7 +138,7 @@ fn section(contenders: &[Contender], anonymous: f64, helper: f64) -> Section {
         how: format!(
             "wrk with {CONNECTIONS} connections from one thread, for a second each, {ROUNDS} rounds of the first \
              {COMPARED} and a third of that for the others; p99 in milliseconds, CPU time of the server per request in \
-             microseconds. The supervisor has one process and eight checks that look every second (tcp, http, disk, \
+             microseconds. The supervisor has one process and eight checks at the default interval (tcp, http, disk, \
              memory, fds, exec, and two of its helper's: a PostgreSQL and a name). The static handler is an axum route \
              that returns constant bytes, on one thread, served by hyper in the same way. The ratio is the median of \
              the rounds' ratios. After all that PID 1 has {anonymous:.2} MB of anonymous memory, and the helper has \
@@ -224,9 +224,7 @@ fn config(port: u16, checked: u16, database: u16) -> String {
          [health]\nlisten = \"127.0.0.1:{port}\"\ntoken = \"{TOKEN}\"\n"
     );
     for (number, check) in checks.iter().enumerate() {
-        text.push_str(&format!(
-            "[health.check.check{number}]\n{check}\ninterval = \"1s\"\n"
-        ));
+        text.push_str(&format!("[health.check.check{number}]\n{check}\n"));
     }
     text
 }
