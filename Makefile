@@ -9,6 +9,8 @@ SETUP           ?= scripts/setup-tests.sh
 TEST_FLAGS      ?=
 # For how long the tests keep stdout blocked. `cargo test` by itself does so for two seconds.
 BLOCKED_SECS    ?= 60
+# For how long the tests keep a database away; 300 is an outage as platforms see it.
+OUTAGE_SECS     ?= 20
 BENCH_FLAGS     ?=
 CONTAINER_TESTS ?= RUNMATE_BIN=$(TARGET_DIR)/$(HOST)/release/runmate \
                    cargo test --locked -p runmate --test docker -- --test-threads=1
@@ -34,7 +36,7 @@ audit: ## Licences, sources and banned crates of the dependency tree
 
 test: ## All tests, those in containers included
 	$(SETUP)
-	RUNMATE_TEST_BLOCKED_SECS=$(BLOCKED_SECS) cargo test --locked --workspace $(TEST_FLAGS)
+	RUNMATE_TEST_BLOCKED_SECS=$(BLOCKED_SECS) RUNMATE_TEST_OUTAGE_SECS=$(OUTAGE_SECS) cargo test --locked --workspace $(TEST_FLAGS)
 	$(RELEASE)
 	$(CONTAINER_TESTS)
 

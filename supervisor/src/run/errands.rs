@@ -76,6 +76,7 @@ impl ErrandId {
 
 struct Entry {
     id: ErrandId,
+    of_checks: bool,
     reply: oneshot::Sender<Outcome>,
 }
 
@@ -84,9 +85,16 @@ struct Entry {
 pub(super) struct Errands(HashMap<Pid, Entry>);
 
 impl Errands {
-    /// One was started; `reply` hears of its end.
-    pub fn add(&mut self, pid: Pid, id: ErrandId, reply: oneshot::Sender<Outcome>) {
-        self.0.insert(pid, Entry { id, reply });
+    /// One was started; `reply` hears of its end. `of_checks`: see [`Errands::kill_checks`].
+    pub fn add(&mut self, pid: Pid, id: ErrandId, of_checks: bool, reply: oneshot::Sender<Outcome>) {
+        self.0.insert(pid, Entry { id, of_checks, reply });
+    }
+
+    /// Kills the commands of checks, and the helper that runs checks.
+    pub fn kill_checks(&self) {
+        for (pid, _) in self.0.iter().filter(|(_, entry)| entry.of_checks) {
+            let _ = sys::kill(Target::Group(*pid), Signal::KILL);
+        }
     }
 
     /// A child was reaped: whoever waits for it is told, and what it leaves behind is killed. Otherwise a

@@ -42,8 +42,8 @@ pub(super) struct Remote {
 /// The helper applies the timeout; its answer is waited for this much longer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Far beyond what [`keep`] ever needs to say that the helper does not answer.
-const OVERTIME: Duration = Duration::from_secs(10);
+/// Longer than any container is frozen: [`keep`] answers each look, and knows whom to blame.
+const OVERTIME: Duration = Duration::from_secs(24 * 3600);
 
 /// The pause before it is started again; it doubles from the first to the second, and is the first again after
 /// it lived for the third.

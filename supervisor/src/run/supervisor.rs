@@ -194,6 +194,7 @@ impl Supervisor {
             self.publish();
             if drains {
                 self.monitor.stop_checks();
+                self.children.kill_checks();
             }
             for action in others {
                 events.extend(self.perform(action));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::{Server, by_name, check, helper, helpers, shown, wait_stale, wait_state};
+use crate::lab::{Manner, Server, by_name, check, helper, helpers, shown, wait_stale, wait_state};
 use crate::support::{Runmate, Setup, eventually, is_event, process};
 
 fn start(server: &Server) -> Runmate {
@@ -69,6 +69,32 @@ fn a_helper_that_does_not_answer_is_killed_and_started_again() {
     server.wait_for_calls(1);
     wait_state(&run, "api", "passing");
     assert_eq!(run.get("/healthz").0, 200);
+    stop(&run);
+}
+
+#[test]
+fn a_helper_that_was_frozen_with_its_container_is_not_blamed() {
+    let server = Server::start();
+    let kind = format!("http = \"{}\"", by_name(server.address));
+    let config = process("app", "wait TERM", "") + &check("api", &kind, "");
+    let run = Setup::new(&config).with_health().start();
+    wait_state(&run, "api", "passing");
+    let helper = helper(&run);
+    for _ in 0..3 {
+        server.behave(Manner::Hangs);
+        server.wait_for_calls(1);
+        // A look is under way: it is overdue twice over when the container goes on.
+        helper.signal(libc::SIGSTOP);
+        run.signal(libc::SIGSTOP);
+        std::thread::sleep(Duration::from_secs(4));
+        server.behave(Manner::Answers("200 OK"));
+        run.signal(libc::SIGCONT);
+        helper.signal(libc::SIGCONT);
+        server.wait_for_calls(2);
+        wait_state(&run, "api", "passing");
+    }
+    assert_eq!(ends(&run), 0, "{}", run.said());
+    assert!(helper.lives());
     stop(&run);
 }
 

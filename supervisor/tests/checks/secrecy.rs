@@ -181,7 +181,8 @@ fn passwords_stand_in_no_command_line_and_no_environment() {
     crate::lab::wait_state(&run, "db", "passing");
     let helper = crate::lab::helper(&run).pid;
     let read = |what: &str| {
-        let bytes = std::fs::read(format!("/proc/{helper}/{what}")).expect("root may read it");
+        let bytes =
+            std::fs::read(format!("/proc/{helper}/{what}")).expect("its /proc; this test has to run as root");
         String::from_utf8_lossy(&bytes).replace('\0', "\n")
     };
     assert!(!read("cmdline").contains("right"));

@@ -20,7 +20,7 @@ impl Children {
         reply: oneshot::Sender<Outcome>,
     ) -> Result<OwnedFd, SpawnError> {
         let spawned = process::spawn(spec)?;
-        self.errands.add(spawned.pid, id, reply);
+        self.errands.add(spawned.pid, id, false, reply);
         spawned.out.ok_or_else(|| SpawnError {
             step: "make its pipes",
             error: std::io::ErrorKind::NotFound.into(),
@@ -33,9 +33,10 @@ impl Children {
         if reply.is_closed() {
             return;
         }
+        let of_checks = matches!(errand, Errand::Check(_) | Errand::Helper(..));
         let Some(spec) = self.spec_of(errand) else { return };
         match process::spawn(&spec) {
-            Ok(spawned) => self.errands.add(spawned.pid, id, reply),
+            Ok(spawned) => self.errands.add(spawned.pid, id, of_checks, reply),
             Err(error) => {
                 let _ = reply.send(Err(error.explain(&spec)));
             }
@@ -74,6 +75,11 @@ impl Children {
                 out_fd: None,
             }),
         }
+    }
+
+    /// Ends all that looks for checks: at once, so that it is gone when the processes are.
+    pub fn kill_checks(&self) {
+        self.errands.kill_checks();
     }
 
     /// Ends what nobody waits for any more.
