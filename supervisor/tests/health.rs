@@ -2,7 +2,9 @@
 
 mod support;
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use runmate::process::listeners;
 use serde_json::json;
@@ -240,9 +242,53 @@ fn connections_that_say_nothing_take_neither_descriptors_nor_the_answers_away() 
     let silent: Vec<TcpStream> = (0..100)
         .map(|_| TcpStream::connect(run.health_address()).expect("a place in the queue"))
         .collect();
-    // When its turn comes, those in front of it were given up.
-    assert_eq!(run.get("/livez").0, 200);
+    // Long before those are given up that send nothing.
+    for _ in 0..5 {
+        assert!(answers_within(&run, Duration::from_secs(2)));
+    }
     let descriptors = std::fs::read_dir(format!("/proc/{}/fd", run.pid)).expect("it runs");
     assert!(descriptors.count() < silent.len());
+    run.wait_for("health_busy", |line| is_own(line, "health_busy"));
     stop(&run);
+}
+
+#[test]
+fn connections_that_take_no_answer_neither_keep_others_out_nor_fill_the_memory() {
+    let run = Setup::new(&process("app", "ready wait TERM", ""))
+        .with_health()
+        .start();
+    run.wait_for_message("app", "ready");
+    let before = anonymous_memory(run.pid);
+    let deaf: Vec<TcpStream> = (0..64)
+        .map(|_| {
+            let mut stream = TcpStream::connect(run.health_address()).expect("a place in the queue");
+            stream.set_nonblocking(true).expect("a socket");
+            let requests = b"GET /metrics HTTP/1.1\r\nHost: health\r\n\r\n".repeat(20_000);
+            // As much as goes; nobody reads the answers.
+            let _ = stream.write(&requests);
+            stream
+        })
+        .collect();
+    for _ in 0..5 {
+        assert!(answers_within(&run, Duration::from_secs(2)));
+    }
+    let grown = anonymous_memory(run.pid).saturating_sub(before);
+    assert!(grown < 4 << 20, "{grown} bytes for {} connections", deaf.len());
+    stop(&run);
+}
+
+fn answers_within(run: &Runmate, limit: Duration) -> bool {
+    let since = Instant::now();
+    run.get("/livez").0 == 200 && since.elapsed() < limit
+}
+
+/// Bytes.
+fn anonymous_memory(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .expect("RssAnon");
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kilobytes << 10
 }

@@ -211,6 +211,17 @@ pub fn effective_gid() -> u32 {
     unsafe { libc::getegid() }
 }
 
+/// How many descriptors this process may have open (the soft limit of RLIMIT_NOFILE of getrlimit(2)).
+pub fn descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the struct is valid for the write.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    limit.rlim_cur
+}
+
 /// Limits what this process may map from here on (RLIMIT_AS of setrlimit(2)). A refusal does no harm.
 pub fn limit_memory(bytes: u64) {
     let limit = libc::rlimit {

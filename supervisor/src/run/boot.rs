@@ -17,6 +17,7 @@ use super::exit::{self, code};
 use super::health;
 use super::probes::Message;
 use super::secrets::{self, Prepared};
+use super::serve;
 use super::signals::SignalStream;
 use super::supervisor::{GROUP_POLL, Supervisor};
 use crate::config::{self, Inputs, LogFormat, Source};
@@ -147,7 +148,7 @@ async fn supervise(options: &Options, zero: Instant) -> i32 {
     if let Some(health) = health {
         supervisor.publish_to(health.clone(), listener.is_some());
         if let Some(listener) = listener {
-            tokio::task::spawn_local(health::serve(health, listener));
+            tokio::task::spawn_local(serve::serve(health, listener, Rc::clone(&sink)));
         }
     }
     if !supervisor.is_stopping() {

@@ -2,14 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use runmate_health::{Access, Component, Health, Phase as HealthPhase, Snapshot, Status};
-use tokio::sync::Semaphore;
 
 use crate::config::{self, Text};
 use crate::machine::{Phase, ProcessId, View};
@@ -38,40 +33,6 @@ pub(super) fn endpoints(config: &config::Health) -> Health {
         Access::Token(token.map(str::to_owned))
     };
     Health::new(access)
-}
-
-/// How long a client may take to send its request: nobody holds a descriptor for longer without asking.
-const REQUEST: Duration = Duration::from_secs(5);
-/// Connections at the same time; others wait in the kernel's queue. Whoever reaches the port could
-/// otherwise take every descriptor there is, and then no process can be started.
-const CONNECTIONS: usize = 64;
-/// The pause after a connection could not be accepted, mostly for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Serves until the program ends. On hyper itself: axum's own server brings upgrades and a graceful
-/// stop, which nobody needs here, and has no limit on how long a request may take to arrive.
-pub(super) async fn serve(health: Health, listener: TcpListener) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let service = TowerToHyperService::new(health.router());
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        // Nobody closes the semaphore, so there always is a permit in the end.
-        let permit = Arc::clone(&room).acquire_owned().await;
-        let Ok((connection, _)) = listener.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(REQUEST)
-            .serve_connection(TokioIo::new(connection), service.clone());
-        // What fails in a connection is the client's affair.
-        tokio::task::spawn_local(async move {
-            drop(served.await);
-            drop(permit);
-        });
-    }
 }
 
 /// What to publish. `migrate`: the task that migrates, if there is one.

@@ -13,6 +13,7 @@ mod outcomes;
 mod ports;
 mod probes;
 mod secrets;
+mod serve;
 mod signals;
 mod supervisor;
 
