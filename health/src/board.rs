@@ -132,7 +132,7 @@ impl Board {
         match track.settings.level {
             Level::Info | Level::Degraded => false,
             Level::Required => !track.ever_passed && !waiting,
-            Level::Critical => failing || !track.ever_passed && !waiting,
+            Level::Critical => (failing || !track.ever_passed) && !waiting,
         }
     }
 
