@@ -192,8 +192,14 @@ impl std::error::Error for Failure {}
 /// |---|---|---|---|
 /// | info | pass | – | – |
 /// | degraded | warn | – | – |
-/// | required | warn | 503 | 503 until its first pass |
-/// | critical | fail, 503 | 503 | 503 |
+/// | required | warn, but fail until its first pass | 503 | 503 until its first pass |
+/// | critical | fail, also until its first pass | 503 | 503, also until its first pass |
+///
+/// Where `/health` says fail, it answers 503.
+///
+/// In the phases [`Booting`](crate::Phase::Booting) and [`Migrating`](crate::Phase::Migrating) no check holds
+/// `/healthz`: the platform is asked to wait. Nor does a check that is stale, because nobody could look for too long:
+/// what is not known condemns no container. `/readyz` it holds as its state says, and `/health` warns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -206,7 +212,7 @@ pub enum Level {
     /// Without it the container should get no traffic. At first it also holds `/healthz`, so that a bad deploy
     /// stops; once it has passed it never does again.
     Required,
-    /// Without it the platform should replace the container.
+    /// Without it the platform should replace the container: while it fails, and before it has passed once.
     Critical,
 }
 
