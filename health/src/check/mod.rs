@@ -234,6 +234,9 @@ pub struct Settings {
     /// How much it matters. Default: degraded.
     pub level: Level,
     /// From the start of one look to the start of the next; at least 1 ms, at most a year. Default: 10 s.
+    ///
+    /// At first it is a second at most: until it is known to pass or to fail, or until its first pass where the level
+    /// is required or critical.
     pub interval: Duration,
     /// How long a look may take; it has failed then. At least 1 ms, at most a year. Default: 2 s.
     pub timeout: Duration,

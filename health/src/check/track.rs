@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::latency::{Latencies, Latency};
-use super::{ComponentType, Failure, FailureKind, Looked, Measured, Settings};
+use super::{ComponentType, Failure, FailureKind, Level, Looked, Measured, Settings};
 
 /// How many changes are remembered.
 const CHANGES: usize = 10;
 
-/// While it never passed, a check is tried again this soon: a gate that is held should open when it can.
+/// How soon a check is tried again at first: a gate that is held should open when it can.
 const FIRST_PACE: Duration = Duration::from_secs(1);
 
 /// How long past its time a result may come before its check is stale.
@@ -229,9 +229,11 @@ impl Track {
         std::mem::replace(&mut self.told_stale, self.stale) != self.stale
     }
 
-    /// How long to wait between the starts of two looks.
+    /// How long to wait between the starts of two looks. One that holds a gate until its first pass is tried at the
+    /// fast pace until then; any other until it is known to pass or to fail.
     pub fn pace(&self) -> Duration {
-        if self.state == CheckState::Pending {
+        let holds_a_gate = self.settings.level >= Level::Required && !self.ever_passed;
+        if holds_a_gate || self.state == CheckState::Pending {
             self.settings.interval.min(FIRST_PACE)
         } else {
             self.settings.interval
@@ -247,7 +249,11 @@ impl Track {
         let last = self.last.as_ref();
         let failed = last.and_then(|last| last.failed.as_deref());
         let mut words = match (self.state, failed) {
-            (CheckState::Pending, None) => "no result yet".to_owned(),
+            // When it is stale, that is said below.
+            (CheckState::Pending, None) => match &self.blind {
+                Some(why) if !self.stale => format!("no result yet: {why}"),
+                _ => "no result yet".to_owned(),
+            },
             (CheckState::Pending, Some(why)) => format!("has not passed yet: {why}"),
             (CheckState::Passing, None) if !self.stale => return None,
             (CheckState::Passing, None) => String::new(),
