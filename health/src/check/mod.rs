@@ -12,8 +12,8 @@ mod track;
 
 pub use latency::Latency;
 pub(crate) use offload::Offload;
-pub(crate) use schedule::look_forever;
 pub use schedule::look_once;
+pub(crate) use schedule::{is_late, look_forever};
 pub use track::{Change, CheckState};
 pub(crate) use track::{Moment, Track};
 
@@ -21,6 +21,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -55,6 +56,20 @@ pub trait Check: Send + Sync + 'static {
 }
 
 impl<C: Check + ?Sized> Check for Box<C> {
+    fn look(&self) -> Look<'_> {
+        (**self).look()
+    }
+
+    fn component_type(&self) -> ComponentType {
+        (**self).component_type()
+    }
+
+    fn overtime(&self) -> Duration {
+        (**self).overtime()
+    }
+}
+
+impl<C: Check + ?Sized> Check for Arc<C> {
     fn look(&self) -> Look<'_> {
         (**self).look()
     }
@@ -238,7 +253,8 @@ pub struct Settings {
     /// At first it is a second at most: until it is known to pass or to fail, or until its first pass where the level
     /// is required or critical.
     pub interval: Duration,
-    /// How long a look may take; it has failed then. At least 1 ms, at most a year. Default: 2 s.
+    /// How long a look may take; it has failed then, unless the container was frozen meanwhile. At least 1 ms, at most a
+    /// year. Default: 2 s.
     pub timeout: Duration,
     /// How many failures in a row make it failing; 0 counts as 1. Default: 3.
     pub fail_after: u32,

@@ -210,10 +210,13 @@ impl Track {
     /// Until when what is known is not too old. A sound check has its next result before that.
     pub fn fresh_until(&self) -> Duration {
         let known = self.last.as_ref().map_or(self.since, |last| last.at.monotonic);
-        known
-            .saturating_add(self.settings.interval)
-            .saturating_add(self.settings.timeout)
-            .saturating_add(LATE)
+        known.saturating_add(self.patience())
+    }
+
+    /// How long a sound check takes from one result to the next, at most.
+    pub fn patience(&self) -> Duration {
+        let longest = self.settings.interval.saturating_add(self.settings.timeout);
+        longest.saturating_add(LATE)
     }
 
     /// Looks whether what is known is too old by now; gives the moment up to which the answer stays the same, if
@@ -224,7 +227,7 @@ impl Track {
         if self.stale { Duration::MAX } else { fresh_until }
     }
 
-    /// Whether observers are to be told that it has become stale, or is no more.
+    /// Whether observers are to be told that it has become stale, or is no more. They are told if so.
     pub fn tell_stale(&mut self) -> bool {
         std::mem::replace(&mut self.told_stale, self.stale) != self.stale
     }
