@@ -107,8 +107,8 @@ impl Health {
     }
 
     /// Calls `observer` after each look of each check, and when a check becomes stale, on the task of the check: it
-    /// must not block. By then the endpoints say what it is told, and it may call anything of this handle. Replaces an
-    /// earlier observer.
+    /// must not block. By then the endpoints say what it is told, and it may call anything of this handle. A panic of it
+    /// is caught: the check goes on. Replaces an earlier observer.
     pub fn observe(&self, observer: impl Fn(&Outcome<'_>) + Send + Sync + 'static) {
         let mut place = self
             .shared
@@ -129,11 +129,11 @@ impl Health {
         let (name, check): (String, Arc<dyn Check>) = (name.into(), Arc::new(check));
         let settings = settings.bounded();
         let timeout = settings.timeout.saturating_add(check.overtime());
-        let place = self.shared.change(|board, now| {
-            board.add(&name, |name| {
-                Track::new(name, check.component_type(), settings, now)
-            })
-        });
+        // Not under the lock of the board: it is the check's own code, which may publish.
+        let component_type = check.component_type();
+        let place = self
+            .shared
+            .change(|board, now| board.add(&name, |name| Track::new(name, component_type, settings, now)));
         let shared = Arc::downgrade(&self.shared);
         let growing_old = grow_old(shared.clone(), place);
         let looking = look_forever(check, timeout, move |took, looked| {

@@ -1,5 +1,6 @@
 //! What all handles, routers and tasks share, and the only place where it changes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
@@ -124,17 +125,19 @@ impl Shared {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let outcome = Outcome {
+            name: &seen.name,
+            level: seen.level,
+            state: seen.state,
+            change: seen.change.as_ref(),
+            stale: seen.stale,
+            stale_changed: seen.stale_changed,
+            failure,
+            took,
+        };
         if let Some(observer) = observer {
-            observer(&Outcome {
-                name: &seen.name,
-                level: seen.level,
-                state: seen.state,
-                change: seen.change.as_ref(),
-                stale: seen.stale,
-                stale_changed: seen.stale_changed,
-                failure,
-                took,
-            });
+            // It runs on the task of the check, which must go on. The panic hook has told of it.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer(&outcome)));
         }
     }
 
