@@ -69,6 +69,7 @@ pub use drain::Drain;
 pub use observer::Outcome;
 pub use snapshot::{Component, Phase, Snapshot, Status};
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
@@ -131,9 +132,15 @@ impl Health {
         let timeout = settings.timeout.saturating_add(check.overtime());
         // Not under the lock of the board: it is the check's own code, which may publish.
         let component_type = check.component_type();
+        let measures = check.measures().map(|what| Cow::Owned(what.to_owned()));
+        let new = |name, now| {
+            let mut track = Track::new(name, component_type, settings, now);
+            track.measures = measures;
+            track
+        };
         let place = self
             .shared
-            .change(|board, now| board.add(&name, |name| Track::new(name, component_type, settings, now)));
+            .change(|board, now| board.add(&name, |name| new(name, now)));
         let shared = Arc::downgrade(&self.shared);
         let growing_old = grow_old(shared.clone(), place);
         let looking = look_forever(check, timeout, move |took, looked| {

@@ -48,6 +48,13 @@ pub trait Check: Send + Sync + 'static {
         ComponentType::Component
     }
 
+    /// What its looks measure, in a word: the [`what`](Measured::what) of their results. It makes the key in the
+    /// `checks` of `/health` the same from the beginning, before anything was measured. `None`: nothing but how long
+    /// a look takes.
+    fn measures(&self) -> Option<&str> {
+        None
+    }
+
     /// How long past [`Settings::timeout`] a look is still waited for. Zero, unless it is somebody else who looks
     /// and applies the timeout: then a late answer tells about that one, not about what is looked at.
     fn overtime(&self) -> Duration {
@@ -64,6 +71,10 @@ impl<C: Check + ?Sized> Check for Box<C> {
         (**self).component_type()
     }
 
+    fn measures(&self) -> Option<&str> {
+        (**self).measures()
+    }
+
     fn overtime(&self) -> Duration {
         (**self).overtime()
     }
@@ -76,6 +87,10 @@ impl<C: Check + ?Sized> Check for Arc<C> {
 
     fn component_type(&self) -> ComponentType {
         (**self).component_type()
+    }
+
+    fn measures(&self) -> Option<&str> {
+        (**self).measures()
     }
 
     fn overtime(&self) -> Duration {
@@ -130,7 +145,7 @@ pub enum ComponentType {
 /// What a look saw, beyond the fact that all is well.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observation {
-    /// What was measured. Without it `/health` shows how long the look took.
+    /// What was measured. `/health` shows how long looks take as long as a check never measured anything.
     pub measured: Option<Measured>,
 }
 

@@ -1,5 +1,6 @@
 //! What is made of the results of one check. Pure: the time is an argument.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
@@ -76,6 +77,9 @@ pub(crate) struct Last {
 pub(crate) struct Track {
     pub name: String,
     pub component_type: ComponentType,
+    /// What it measures besides how long looks take, as far as that is known: what it says itself, or what it last
+    /// measured.
+    pub measures: Option<Cow<'static, str>>,
     pub settings: Settings,
     pub state: CheckState,
     /// It passed once.
@@ -109,6 +113,7 @@ impl Track {
         Track {
             name,
             component_type,
+            measures: None,
             settings,
             state: CheckState::Pending,
             ever_passed: false,
@@ -148,6 +153,9 @@ impl Track {
         };
         // Neither format has a word for what is no number.
         let measured = measured.filter(|measured| measured.value.is_finite());
+        if let Some(measured) = &measured {
+            self.measures = Some(measured.what.clone());
+        }
         self.blind = None;
         self.stale = false;
         self.latencies.add(took);
