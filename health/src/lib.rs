@@ -30,10 +30,8 @@
 //!
 //! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
 //! let health = Health::new(Access::Token(std::env::var("HEALTH_TOKEN").ok()));
-//! health.check("search", checks::Tcp::new("search.example.com:9200")?, Settings {
-//!     level: Level::Degraded,
-//!     ..Settings::default()
-//! });
+//! let search = checks::Tcp::new("search.example.com:9200")?;
+//! health.check("search", search, Settings::default().level(Level::Degraded));
 //! let app = Router::new().route("/", get(|| async { "hello" })).merge(health.router());
 //! let listener = tokio::net::TcpListener::bind("0.0.0.0:8080").await?;
 //! health.publish(Snapshot::new(Phase::Up));
@@ -62,7 +60,7 @@ mod time;
 
 pub use access::Access;
 pub use check::{
-    Change, Check, CheckState, ComponentType, Failure, FailureKind, Latency, Level, Look, Looked, Measured,
+    Change, Check, CheckState, ComponentType, Failure, FailureKind, Level, Look, Looked, Measured,
     Observation, Settings, from_fn, look_once,
 };
 pub use drain::Drain;

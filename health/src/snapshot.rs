@@ -45,6 +45,7 @@ impl Snapshot {
 /// The phases of a container's life, in their order. In bodies the names are in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Phase {
     /// Reading its configuration and secrets.
     Booting,

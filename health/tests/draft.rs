@@ -279,10 +279,7 @@ async fn key(health: &Health) -> (String, bool) {
 fn keys(check: impl Check, looks: usize) -> Vec<(String, bool)> {
     paused().block_on(async {
         let health = Health::new(Access::Public);
-        let settings = Settings {
-            interval: Duration::from_secs(1),
-            ..Settings::default()
-        };
+        let settings = Settings::default().interval(Duration::from_secs(1));
         health.check("space", check, settings);
         let mut keys = vec![key(&health).await];
         let looked = Arc::new(Notify::new());
@@ -304,18 +301,12 @@ fn a_key_does_not_change_with_the_result() {
     assert_eq!(keys(disk, 1), [key("free", false), key("free", false)]);
 
     // One that does not say what it measures, until it has done so.
-    let measured = Measured {
-        what: "waiting".into(),
-        value: 1.0,
-        unit: "jobs".into(),
-    };
+    let measured = Measured::new("waiting", 1.0, "jobs");
     let own = Scripted {
         kind: ComponentType::Component,
         results: vec![
             Err(Failure::new("refused")),
-            Ok(Observation {
-                measured: Some(measured),
-            }),
+            Ok(Observation::of(measured)),
             Err(Failure::new("refused")),
             Err(Failure::unknown("nobody to ask")),
         ],

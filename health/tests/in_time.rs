@@ -36,11 +36,9 @@ async fn get(health: &Health, path: &str) -> (u16, Value) {
 async fn a_check_is_stale_in_time_though_nobody_looks_and_nothing_is_published() {
     let health = Health::new(Access::Public);
     health.publish(Snapshot::new(Phase::Up));
-    let settings = Settings {
-        interval: Duration::from_secs(10),
-        timeout: Duration::from_secs(2),
-        ..Settings::default()
-    };
+    let settings = Settings::default()
+        .interval(Duration::from_secs(10))
+        .timeout(Duration::from_secs(2));
     let first = AtomicBool::new(true);
     let once = from_fn(move || {
         let first = first.swap(false, Ordering::Relaxed);

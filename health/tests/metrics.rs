@@ -31,19 +31,9 @@ async fn health(access: Access) -> Health {
         results,
         looked: Default::default(),
     };
-    let free = Observation {
-        measured: Some(Measured {
-            what: "free".into(),
-            value: 12.0,
-            unit: "percent".into(),
-        }),
-    };
+    let free = Observation::of(Measured::new("free", 12.0, "percent"));
     health.check("space", check(vec![Ok(free)]), Settings::default());
-    let failing = Settings {
-        level: Level::Required,
-        fail_after: 1,
-        ..Settings::default()
-    };
+    let failing = Settings::default().level(Level::Required).fail_after(1);
     let results = vec![Ok(Observation::default()), Err(Failure::new("refused"))];
     health.check("db", check(results), failing);
     let unknown = vec![Err(Failure::unknown("nobody to ask"))];

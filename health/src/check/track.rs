@@ -21,6 +21,7 @@ const LATE: Duration = Duration::from_secs(1);
 /// Where a check stands. In bodies the names are in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum CheckState {
     /// Nothing was decided yet.
     Pending,
@@ -43,6 +44,7 @@ impl CheckState {
 
 /// A change of a check's state.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Change {
     /// When.
     pub at: SystemTime,
@@ -52,6 +54,13 @@ pub struct Change {
     pub to: CheckState,
     /// Why it fails, if it does.
     pub why: Option<String>,
+}
+
+impl Change {
+    /// From one state to another, with the reason if it fails now. For tests of what is made of changes.
+    pub fn new(at: SystemTime, from: CheckState, to: CheckState, why: Option<String>) -> Change {
+        Change { at, from, to, why }
+    }
 }
 
 /// A moment on both clocks: people are told the one, durations are measured on the other, which nobody sets.
@@ -210,7 +219,7 @@ impl Track {
         if self.changes.len() == CHANGES {
             self.changes.pop_front();
         }
-        let change = Change { at, from, to, why };
+        let change = Change::new(at, from, to, why);
         self.changes.push_back(change.clone());
         Some(change)
     }

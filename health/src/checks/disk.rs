@@ -94,9 +94,7 @@ impl Disk {
             );
             return Err(Failure::new(why).with(measured));
         }
-        Ok(Observation {
-            measured: Some(measured),
-        })
+        Ok(Observation::of(measured))
     }
 }
 

@@ -77,9 +77,7 @@ impl Fds {
             unit: "percent".into(),
         };
         if percent <= f64::from(self.max_used) {
-            return Ok(Observation {
-                measured: Some(measured),
-            });
+            return Ok(Observation::of(measured));
         }
         let Usage { pid, open, limit } = fullest;
         let name = name(&self.proc, *pid);

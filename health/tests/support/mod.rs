@@ -124,15 +124,12 @@ fn measured() -> impl Strategy<Value = Measured> {
         prop::sample::select(vec!["percent", "bytes", "MiB", "ms", "s", "days"]).prop_map(str::to_owned),
         words(),
     ];
-    (words(), value, unit).prop_map(|(what, value, unit)| Measured {
-        what: what.into(),
-        value,
-        unit: unit.into(),
-    })
+    (words(), value, unit).prop_map(|(what, value, unit)| Measured::new(what, value, unit))
 }
 
 fn looked() -> impl Strategy<Value = Looked> {
-    let observation = option::of(measured()).prop_map(|measured| Ok(Observation { measured }));
+    let observation =
+        option::of(measured()).prop_map(|measured| Ok(measured.map(Observation::of).unwrap_or_default()));
     let failure = (words(), option::of(measured())).prop_map(|(why, measured)| {
         let failure = Failure::new(why);
         Err(match measured {
@@ -205,11 +202,11 @@ pub fn boards() -> impl Strategy<Value = Board> {
         Level::Required,
         Level::Critical,
     ]);
-    let settings = (level, 1_u32..4, 1_u32..4).prop_map(|(level, fail_after, pass_after)| Settings {
-        level,
-        fail_after,
-        pass_after,
-        ..Settings::default()
+    let settings = (level, 1_u32..4, 1_u32..4).prop_map(|(level, fail_after, pass_after)| {
+        Settings::default()
+            .level(level)
+            .fail_after(fail_after)
+            .pass_after(pass_after)
     });
     let kind = prop::sample::select(vec![
         ComponentType::Component,

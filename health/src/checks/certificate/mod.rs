@@ -125,9 +125,7 @@ impl Certificate {
             let (left, needed) = (days(first.ends - now), days(self.min_valid));
             format!("{} ends in {left}, {needed} have to be left", name(index))
         } else {
-            return Ok(Observation {
-                measured: Some(measured),
-            });
+            return Ok(Observation::of(measured));
         };
         Err(Failure::new(why).with(measured))
     }

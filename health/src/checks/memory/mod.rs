@@ -66,9 +66,7 @@ impl Memory {
             unit: "percent".into(),
         };
         if percent <= f64::from(self.max_used) {
-            return Ok(Observation {
-                measured: Some(measured),
-            });
+            return Ok(Observation::of(measured));
         }
         let (used, limit) = (bytes(usage.used), bytes(usage.limit));
         let of = match usage.of {
