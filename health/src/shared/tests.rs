@@ -31,15 +31,7 @@ fn nobody_who_changes_something_is_overtaken_by_an_older_state() {
     const CHANGES: u32 = 200;
     let shared = Shared::new(Access::Public);
     shared.change(|board, _| {
-        board.snapshot.components = vec![Component {
-            name: "app".into(),
-            state: "ready".into(),
-            status: Status::Pass,
-            pid: None,
-            restarts: 0,
-            uptime: None,
-            output: None,
-        }];
+        board.snapshot.components = vec![Component::new("app", "ready", Status::Pass)];
     });
     let writing = AtomicUsize::new(WRITERS as usize);
     std::thread::scope(|scope| {

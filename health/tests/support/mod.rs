@@ -154,14 +154,13 @@ fn component() -> impl Strategy<Value = Component> {
         uptime,
         option::of(words()),
     )
-        .prop_map(|(name, state, status, pid, restarts, uptime, output)| Component {
-            name,
-            state,
-            status,
-            pid,
-            restarts,
-            uptime,
-            output,
+        .prop_map(|(name, state, status, pid, restarts, uptime, output)| {
+            let mut component = Component::new(name, state, status);
+            component.pid = pid;
+            component.restarts = restarts;
+            component.uptime = uptime;
+            component.output = output;
+            component
         })
 }
 
@@ -184,13 +183,14 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
         vec(component(), 0..4),
         0_u64..1 << 40,
     )
-        .prop_map(|(phase, healthy, ready, degraded, components, millis)| Snapshot {
-            phase,
-            healthy,
-            ready,
-            degraded,
-            components,
-            since_start: Duration::from_millis(millis),
+        .prop_map(|(phase, healthy, ready, degraded, components, millis)| {
+            let mut snapshot = Snapshot::new(phase);
+            snapshot.healthy = healthy;
+            snapshot.ready = ready;
+            snapshot.degraded = degraded;
+            snapshot.components = components;
+            snapshot.since_start = Duration::from_millis(millis);
+            snapshot
         })
 }
 
