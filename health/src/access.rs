@@ -7,6 +7,7 @@ use subtle::ConstantTimeEq;
 
 /// Who may see more than a bare status.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Access {
     /// Requests with `Authorization: Bearer TOKEN`. With `None` or an empty token: nobody.
     Token(Option<String>),

@@ -125,14 +125,16 @@ impl Board {
 
     /// Whether this check makes `/healthz` fail. The first boot: what is required must have passed once, or a
     /// bad deploy would replace a good one. Before the container starts its processes nobody can know, and the
-    /// platform is asked to wait.
+    /// platform is asked to wait. Nor does anybody know of a stale check: that nobody can look is no reason to
+    /// replace a container that may be well.
     fn holds_healthz(&self, track: &Track) -> bool {
-        let failing = track.state == CheckState::Failing;
         let waiting = matches!(self.snapshot.phase, Phase::Booting | Phase::Migrating);
+        let counts = !waiting && !track.stale;
+        let failing = track.state == CheckState::Failing;
         match track.settings.level {
             Level::Info | Level::Degraded => false,
-            Level::Required => !track.ever_passed && !waiting,
-            Level::Critical => failing || !track.ever_passed && !waiting,
+            Level::Required => counts && !track.ever_passed,
+            Level::Critical => counts && (failing || !track.ever_passed),
         }
     }
 

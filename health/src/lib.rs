@@ -30,10 +30,8 @@
 //!
 //! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
 //! let health = Health::new(Access::Token(std::env::var("HEALTH_TOKEN").ok()));
-//! health.check("search", checks::Tcp::new("search.example.com:9200")?, Settings {
-//!     level: Level::Degraded,
-//!     ..Settings::default()
-//! });
+//! let search = checks::Tcp::new("search.example.com:9200")?;
+//! health.check("search", search, Settings::default().level(Level::Degraded));
 //! let app = Router::new().route("/", get(|| async { "hello" })).merge(health.router());
 //! let listener = tokio::net::TcpListener::bind("0.0.0.0:8080").await?;
 //! health.publish(Snapshot::new(Phase::Up));
@@ -62,13 +60,14 @@ mod time;
 
 pub use access::Access;
 pub use check::{
-    Change, Check, CheckState, ComponentType, Failure, FailureKind, Latency, Level, Look, Looked, Measured,
+    Change, Check, CheckState, ComponentType, Failure, FailureKind, Level, Look, Looked, Measured,
     Observation, Settings, from_fn, look_once,
 };
 pub use drain::Drain;
 pub use observer::Outcome;
 pub use snapshot::{Component, Phase, Snapshot, Status};
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
@@ -107,8 +106,8 @@ impl Health {
     }
 
     /// Calls `observer` after each look of each check, and when a check becomes stale, on the task of the check: it
-    /// must not block. By then the endpoints say what it is told, and it may call anything of this handle. Replaces an
-    /// earlier observer.
+    /// must not block. By then the endpoints say what it is told, and it may call anything of this handle. A panic of it
+    /// is caught: the check goes on. Replaces an earlier observer.
     pub fn observe(&self, observer: impl Fn(&Outcome<'_>) + Send + Sync + 'static) {
         let mut place = self
             .shared
@@ -129,11 +128,17 @@ impl Health {
         let (name, check): (String, Arc<dyn Check>) = (name.into(), Arc::new(check));
         let settings = settings.bounded();
         let timeout = settings.timeout.saturating_add(check.overtime());
-        let place = self.shared.change(|board, now| {
-            board.add(&name, |name| {
-                Track::new(name, check.component_type(), settings, now)
-            })
-        });
+        // Not under the lock of the board: it is the check's own code, which may publish.
+        let component_type = check.component_type();
+        let measures = check.measures().map(|what| Cow::Owned(what.to_owned()));
+        let new = |name, now| {
+            let mut track = Track::new(name, component_type, settings, now);
+            track.measures = measures;
+            track
+        };
+        let place = self
+            .shared
+            .change(|board, now| board.add(&name, |name| new(name, now)));
         let shared = Arc::downgrade(&self.shared);
         let growing_old = grow_old(shared.clone(), place);
         let looking = look_forever(check, timeout, move |took, looked| {

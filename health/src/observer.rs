@@ -20,7 +20,8 @@ pub struct Outcome<'a> {
     pub change: Option<&'a Change>,
     /// Whether what is known is too old.
     pub stale: bool,
-    /// Whether `stale` is not what it was in the outcome before this one.
+    /// Whether it is told with this outcome that the check has become stale, or is no more. That a container was frozen
+    /// makes everything too old at once; it is told only if the next looks do not change that.
     pub stale_changed: bool,
     /// Why the look did not pass, if it did not; why nothing is known, if there was none.
     pub failure: Option<&'a Failure>,

@@ -1,5 +1,6 @@
 //! What all handles, routers and tasks share, and the only place where it changes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use crate::access::Access;
 use crate::board::Board;
 use crate::body::{self, Answer, Bodies};
-use crate::check::{Change, CheckState, Failure, Level, Looked, Moment, Track};
+use crate::check::{Change, CheckState, Failure, Level, Looked, Moment, Track, is_late};
 use crate::exposition::Format;
 use crate::observer::{Observer, Outcome};
 use crate::snapshot::{Phase, Snapshot};
@@ -96,12 +97,17 @@ impl Shared {
         self.bodies().metrics(format, build).clone()
     }
 
-    fn update(&self, place: usize, change: impl FnOnce(&mut Track, Moment) -> Option<Change>) -> Seen {
+    /// `change` gives the change that it made, and whether observers are to hear of staleness.
+    fn update(
+        &self,
+        place: usize,
+        change: impl FnOnce(&mut Track, Moment) -> (Option<Change>, bool),
+    ) -> Seen {
         self.change(|board, now| {
             let track = &mut board.tracks[place];
-            let change = change(track, now);
+            let (change, stale_changed) = change(track, now);
             Seen {
-                stale_changed: track.tell_stale(),
+                stale_changed,
                 name: track.name.clone(),
                 level: track.settings.level,
                 state: track.state,
@@ -119,35 +125,41 @@ impl Shared {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let outcome = Outcome {
+            name: &seen.name,
+            level: seen.level,
+            state: seen.state,
+            change: seen.change.as_ref(),
+            stale: seen.stale,
+            stale_changed: seen.stale_changed,
+            failure,
+            took,
+        };
         if let Some(observer) = observer {
-            observer(&Outcome {
-                name: &seen.name,
-                level: seen.level,
-                state: seen.state,
-                change: seen.change.as_ref(),
-                stale: seen.stale,
-                stale_changed: seen.stale_changed,
-                failure,
-                took,
-            });
+            // It runs on the task of the check, which must go on. The panic hook has told of it.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer(&outcome)));
         }
     }
 
     /// Tells the observer if what is known of a check has become too old; gives the time until that is to be looked
-    /// at again.
-    fn grow_old(&self, place: usize) -> Duration {
+    /// at again. `frozen`: nobody ran until just now.
+    fn grow_old(&self, place: usize, frozen: bool) -> Duration {
         let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         let track = &board.tracks[place];
-        let (fresh_until, why) = (track.fresh_until(), track.blind.clone());
+        let (fresh_until, why, patience) = (track.fresh_until(), track.blind.clone(), track.patience());
         drop(board);
         let now = moment(self.zero).monotonic;
         if now <= fresh_until {
             // A little past it, when it is too old in any case.
             return fresh_until - now + Duration::from_millis(1);
         }
+        if frozen {
+            // Everything is old then, and worth a line only if the next look does not change that.
+            return patience;
+        }
         let seen = self.update(place, |track, now| {
             track.age(now);
-            None
+            (None, track.tell_stale())
         });
         if seen.stale_changed {
             let why = Failure::unknown(why.unwrap_or_else(|| "nobody looked".to_owned()));
@@ -182,8 +194,11 @@ fn moment(zero: Instant) -> Moment {
 
 /// Has observers hear in time that what is known of a check is too old: no look comes to a result then.
 pub(crate) async fn grow_old(shared: Weak<Shared>, place: usize) {
-    while let Some(wait) = shared.upgrade().map(|shared| shared.grow_old(place)) {
+    let mut frozen = false;
+    while let Some(wait) = shared.upgrade().map(|shared| shared.grow_old(place, frozen)) {
+        let began = Instant::now();
         tokio::time::sleep(wait).await;
+        frozen = is_late(began, wait);
     }
 }
 
@@ -196,7 +211,11 @@ pub(crate) fn record(
 ) -> Option<Duration> {
     let shared = shared.upgrade()?;
     let failure = looked.as_ref().err().cloned();
-    let seen = shared.update(place, |track, now| track.record(now, took, looked));
+    let seen = shared.update(place, |track, now| {
+        let change = track.record(now, took, looked);
+        // That it has become stale is told by `grow_old`, which knows of freezes.
+        (change, !track.stale && track.tell_stale())
+    });
     shared.tell(&seen, failure.as_ref(), took);
     Some(seen.pace)
 }

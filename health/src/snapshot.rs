@@ -5,7 +5,17 @@ use std::time::Duration;
 use serde::Serialize;
 
 /// The state of a container at one moment.
+///
+/// ```
+/// use runmate_health::{Component, Phase, Snapshot, Status};
+///
+/// let mut worker = Component::new("worker", "ready", Status::Pass);
+/// worker.restarts = 1;
+/// let mut snapshot = Snapshot::new(Phase::Up);
+/// snapshot.components.push(worker);
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// Where in its life the container is. [`Phase::Draining`] and [`Phase::Exiting`] fail `/healthz`,
     /// `/readyz` and `/health`, whatever the other fields say.
@@ -45,6 +55,7 @@ impl Snapshot {
 /// The phases of a container's life, in their order. In bodies the names are in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Phase {
     /// Reading its configuration and secrets.
     Booting,
@@ -102,6 +113,7 @@ impl Status {
 /// In the `checks` of `/health` it becomes `NAME:state`, `NAME:restarts` and, while it runs,
 /// `NAME:uptime`. A colon in its name becomes `_`: the draft keeps the colon as its separator.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Component {
     /// Its name.
     pub name: String,
@@ -117,4 +129,19 @@ pub struct Component {
     pub uptime: Option<Duration>,
     /// Why, when the status is not [`Status::Pass`] (it is left out then).
     pub output: Option<String>,
+}
+
+impl Component {
+    /// A part that does this, which is as it should be or not; without a process id, never restarted.
+    pub fn new(name: impl Into<String>, state: impl Into<String>, status: Status) -> Component {
+        Component {
+            name: name.into(),
+            state: state.into(),
+            status,
+            pid: None,
+            restarts: 0,
+            uptime: None,
+            output: None,
+        }
+    }
 }

@@ -2,9 +2,16 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use proptest::prelude::*;
+use runmate_health::{
+    Access, Check, ComponentType, Failure, Health, Measured, Observation, Settings, checks,
+};
 use serde_json::{Map, Value, json};
-use support::{boards, get, paused};
+use support::{Scripted, boards, get, paused};
+use tokio::sync::Notify;
 
 /// What is wrong with a response, rule by rule. Each SHOULD of the draft is a MUST here.
 fn violations(code: u16, media: &str, body: &str) -> Vec<String> {
@@ -257,4 +264,63 @@ fn the_rules_find_what_breaks_them() {
         place[key] = value.clone();
         assert!(!check(&broken).is_empty(), "{pointer} {key} {value}");
     }
+}
+
+/// The key of the only check, and whether it has a value.
+async fn key(health: &Health) -> (String, bool) {
+    let (_, _, body) = get(health, "/health", None).await;
+    let report: Value = serde_json::from_str(&body).expect("JSON");
+    let checks = report["checks"].as_object().expect("an object");
+    let (key, elements) = checks.iter().find(|(key, _)| *key != "uptime").expect("a check");
+    (key.clone(), elements[0].get("observedValue").is_some())
+}
+
+/// The key of a check before its first look, and after each of so many.
+fn keys(check: impl Check, looks: usize) -> Vec<(String, bool)> {
+    paused().block_on(async {
+        let health = Health::new(Access::Public);
+        let settings = Settings::default().interval(Duration::from_secs(1));
+        health.check("space", check, settings);
+        let mut keys = vec![key(&health).await];
+        let looked = Arc::new(Notify::new());
+        let tells = Arc::clone(&looked);
+        health.observe(move |_| tells.notify_one());
+        for _ in 0..looks {
+            looked.notified().await;
+            keys.push(key(&health).await);
+        }
+        keys
+    })
+}
+
+#[test]
+fn a_key_does_not_change_with_the_result() {
+    let key = |measured: &str, value| (format!("space:{measured}"), value);
+    // A directory that is not there: nothing is measured.
+    let disk = checks::Disk::new("/nowhere/at/all");
+    assert_eq!(keys(disk, 1), [key("free", false), key("free", false)]);
+
+    // One that does not say what it measures, until it has done so.
+    let measured = Measured::new("waiting", 1.0, "jobs");
+    let own = Scripted {
+        kind: ComponentType::Component,
+        results: vec![
+            Err(Failure::new("refused")),
+            Ok(Observation::of(measured)),
+            Err(Failure::new("refused")),
+            Err(Failure::unknown("nobody to ask")),
+        ],
+        looked: Default::default(),
+    };
+    let (before, after) = (key("responseTime", true), key("waiting", false));
+    assert_eq!(
+        keys(own, 4),
+        [
+            key("responseTime", false),
+            before,
+            key("waiting", true),
+            after.clone(),
+            after
+        ]
+    );
 }

@@ -54,22 +54,15 @@ fn private() -> Health {
 }
 
 fn troubled() -> Snapshot {
-    Snapshot {
-        phase: Phase::Up,
-        healthy: Err("the process app is not running".into()),
-        ready: Err("the process app is not ready".into()),
-        degraded: false,
-        components: vec![Component {
-            name: "app".into(),
-            state: "ended".into(),
-            status: Status::Fail,
-            pid: None,
-            restarts: 3,
-            uptime: None,
-            output: Some("it exited with code 1".into()),
-        }],
-        since_start: Duration::from_millis(61_250),
-    }
+    let mut app = Component::new("app", "ended", Status::Fail);
+    app.restarts = 3;
+    app.output = Some("it exited with code 1".into());
+    let mut snapshot = Snapshot::new(Phase::Up);
+    snapshot.healthy = Err("the process app is not running".into());
+    snapshot.ready = Err("the process app is not ready".into());
+    snapshot.components.push(app);
+    snapshot.since_start = Duration::from_millis(61_250);
+    snapshot
 }
 
 #[tokio::test]
@@ -122,24 +115,32 @@ async fn it_boots_before_anything_was_published() {
 
 #[tokio::test]
 async fn each_reason_has_its_own_effect() {
-    let up = || Snapshot::new(Phase::Up);
-    let component = |status| Component {
-        status,
-        ..troubled().components.remove(0)
+    let but = |mut snapshot: Snapshot, change: fn(&mut Snapshot)| {
+        change(&mut snapshot);
+        snapshot
+    };
+    let up = |change| but(Snapshot::new(Phase::Up), change);
+    let with = |status| {
+        let mut snapshot = Snapshot::new(Phase::Up);
+        snapshot.components.push(Component::new("app", "ended", status));
+        snapshot
     };
     #[rustfmt::skip]
     let table = [
-        // what is the matter                                               healthz readyz health
-        (Snapshot { healthy: Err("gone".into()), ..up() },                      503, 200, (503, "fail")),
-        (Snapshot { ready: Err("not yet".into()), ..up() },                     200, 503, (200, "warn")),
-        (Snapshot { degraded: true, ..up() },                                   200, 200, (200, "warn")),
-        (Snapshot { components: vec![component(Status::Pass)], ..up() },        200, 200, (200, "pass")),
-        (Snapshot { components: vec![component(Status::Warn)], ..up() },        200, 200, (200, "warn")),
-        (Snapshot { components: vec![component(Status::Fail)], ..up() },        200, 200, (200, "warn")),
-        (Snapshot { phase: Phase::Draining, ..up() },                           503, 503, (503, "fail")),
-        (troubled(),                                                            503, 503, (503, "fail")),
-        (Snapshot { degraded: true, ..troubled() },                             503, 503, (200, "warn")),
-        (Snapshot { degraded: true, phase: Phase::Draining, ..up() },           503, 503, (503, "fail")),
+        // what is the matter                            healthz readyz health
+        (up(|its| its.healthy = Err("gone".into())),         503, 200, (503, "fail")),
+        (up(|its| its.ready = Err("not yet".into())),        200, 503, (200, "warn")),
+        (up(|its| its.degraded = true),                      200, 200, (200, "warn")),
+        (with(Status::Pass),                                 200, 200, (200, "pass")),
+        (with(Status::Warn),                                 200, 200, (200, "warn")),
+        (with(Status::Fail),                                 200, 200, (200, "warn")),
+        (up(|its| its.phase = Phase::Draining),              503, 503, (503, "fail")),
+        (troubled(),                                         503, 503, (503, "fail")),
+        (but(troubled(), |its| its.degraded = true),         503, 503, (200, "warn")),
+        (up(|its| {
+            its.degraded = true;
+            its.phase = Phase::Draining;
+        }),                                                  503, 503, (503, "fail")),
     ];
     let health = private();
     for (snapshot, healthz, readyz, (code, status)) in table {
@@ -210,15 +211,11 @@ async fn the_report_follows_the_draft() {
         .with_version("1")
         .with_release_id("4f2c");
     let mut snapshot = troubled();
-    snapshot.components.push(Component {
-        name: "a:b".into(),
-        state: "ready".into(),
-        status: Status::Pass,
-        pid: Some(41),
-        restarts: 0,
-        uptime: Some(Duration::from_millis(1_500)),
-        output: Some("left out, as it passes".into()),
-    });
+    let mut other = Component::new("a:b", "ready", Status::Pass);
+    other.pid = Some(41);
+    other.uptime = Some(Duration::from_millis(1_500));
+    other.output = Some("left out, as it passes".into());
+    snapshot.components.push(other);
     health.publish(snapshot);
     let mut report = details(&health).await;
     let checks = report["checks"].as_object_mut().expect("checks");

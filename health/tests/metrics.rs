@@ -31,38 +31,23 @@ async fn health(access: Access) -> Health {
         results,
         looked: Default::default(),
     };
-    let free = Observation {
-        measured: Some(Measured {
-            what: "free".into(),
-            value: 12.0,
-            unit: "percent".into(),
-        }),
-    };
+    let free = Observation::of(Measured::new("free", 12.0, "percent"));
     health.check("space", check(vec![Ok(free)]), Settings::default());
-    let failing = Settings {
-        level: Level::Required,
-        fail_after: 1,
-        ..Settings::default()
-    };
+    let failing = Settings::default().level(Level::Required).fail_after(1);
     let results = vec![Ok(Observation::default()), Err(Failure::new("refused"))];
     health.check("db", check(results), failing);
     let unknown = vec![Err(Failure::unknown("nobody to ask"))];
     health.check("remote", check(unknown), Settings::default());
     tokio::time::sleep(Duration::from_millis(14_500)).await;
     health.stop_checks();
-    health.publish(Snapshot {
-        components: vec![Component {
-            name: "the \"app\"".into(),
-            state: "ready".into(),
-            status: Status::Pass,
-            pid: Some(7),
-            restarts: 2,
-            uptime: Some(Duration::from_millis(1_500)),
-            output: None,
-        }],
-        since_start: Duration::from_secs(60),
-        ..Snapshot::new(Phase::Up)
-    });
+    let mut app = Component::new("the \"app\"", "ready", Status::Pass);
+    app.pid = Some(7);
+    app.restarts = 2;
+    app.uptime = Some(Duration::from_millis(1_500));
+    let mut snapshot = Snapshot::new(Phase::Up);
+    snapshot.components.push(app);
+    snapshot.since_start = Duration::from_secs(60);
+    health.publish(snapshot);
     tokio::time::sleep(Duration::from_millis(500)).await;
     health
 }
@@ -198,15 +183,12 @@ async fn numbers_of_a_scrape_are_those_of_the_last_change() {
 #[tokio::test(start_paused = true)]
 async fn names_that_come_twice_make_no_series_twice() {
     let health = Health::new(Access::Public);
-    let component = |restarts| Component {
-        name: "app".into(),
-        state: "ready".into(),
-        status: Status::Pass,
-        pid: None,
-        restarts,
-        uptime: None,
-        output: None,
-    };
+    let mut snapshot = Snapshot::new(Phase::Up);
+    for restarts in [1, 2] {
+        let mut app = Component::new("app", "ready", Status::Pass);
+        app.restarts = restarts;
+        snapshot.components.push(app);
+    }
     for _ in 0..2 {
         let check = Scripted {
             kind: ComponentType::Component,
@@ -215,10 +197,7 @@ async fn names_that_come_twice_make_no_series_twice() {
         };
         health.check("db", check, Settings::default());
     }
-    health.publish(Snapshot {
-        components: vec![component(1), component(2)],
-        ..Snapshot::new(Phase::Up)
-    });
+    health.publish(snapshot);
     let (_, _, text) = get(&health, "/metrics", None).await;
     let series: Vec<&str> = text
         .lines()

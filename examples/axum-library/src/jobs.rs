@@ -58,17 +58,11 @@ impl Jobs {
         let jobs = self.clone();
         from_fn(move || {
             let waiting = jobs.waiting();
-            let measured = Measured {
-                what: "waiting".into(),
-                value: waiting as f64,
-                unit: "jobs".into(),
-            };
+            let measured = Measured::new("waiting", waiting as f64, "jobs");
             std::future::ready(if waiting > MANY {
                 Err(Failure::new(format!("{waiting} jobs wait, more than {MANY}")).with(measured))
             } else {
-                Ok(Observation {
-                    measured: Some(measured),
-                })
+                Ok(Observation::of(measured))
             })
         })
     }

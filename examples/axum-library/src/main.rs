@@ -77,10 +77,7 @@ async fn run() -> Result<()> {
 
 /// What the app depends on, and how much each of it matters.
 fn add_checks(health: &Health, database: &str, jobs: &jobs::Jobs) -> Result<()> {
-    let of = |level| Settings {
-        level,
-        ..Settings::default()
-    };
+    let of = |level| Settings::default().level(level);
     // Without it there is nothing to serve: no traffic then. A new version that never reaches it is not even
     // healthy, so that the deploy stops; a running one stays healthy, because to replace it would not help.
     health.check("db", checks::Postgres::new(database)?, of(Level::Required));
@@ -94,11 +91,7 @@ fn add_checks(health: &Health, database: &str, jobs: &jobs::Jobs) -> Result<()> 
         Settings::default(),
     );
     // One of its own. It costs nothing, so it may look each second and need not fail three times.
-    let often = Settings {
-        interval: Duration::from_secs(1),
-        fail_after: 1,
-        ..Settings::default()
-    };
+    let often = Settings::default().interval(Duration::from_secs(1)).fail_after(1);
     health.check("jobs", jobs.check(), often);
     Ok(())
 }

@@ -23,6 +23,10 @@ enum Case {
     Stale,
     NeverPassed,
     Failing,
+    /// Nobody could look at it, and that is long ago.
+    NeverSeen,
+    /// Fails, but that is long ago.
+    FailedOnce,
 }
 
 fn at(seconds: u64) -> Moment {
@@ -41,13 +45,16 @@ fn track(level: Level, case: Case) -> Track {
     };
     let mut track = Track::new("db".into(), ComponentType::Datastore, settings, at(0));
     let (pass, fail): (Looked, Looked) = (Ok(Observation::default()), Err(Failure::new("refused")));
+    let unknown: Looked = Err(Failure::unknown("nobody to ask"));
     let results = match case {
         Case::Pending => vec![],
         Case::Passing => vec![pass],
         Case::Suspected => vec![pass, fail],
-        Case::Stale => vec![pass, Err(Failure::unknown("nobody to ask"))],
+        Case::Stale => vec![pass, unknown],
         Case::NeverPassed => vec![fail.clone(), fail],
         Case::Failing => vec![pass, fail.clone(), fail],
+        Case::NeverSeen => vec![unknown],
+        Case::FailedOnce => vec![pass, fail.clone(), fail, unknown],
     };
     for (number, looked) in (1..).zip(results) {
         // Unknown results come at the same moments, so that only theirs make it stale.
@@ -76,16 +83,25 @@ fn answers(board: &Board) -> (bool, bool, Status) {
 fn what_a_check_does_depends_on_its_level() {
     use Case::*;
     use Status::{Fail, Pass, Warn};
-    const CASES: [Case; 6] = [Pending, Passing, Suspected, Stale, NeverPassed, Failing];
+    const CASES: [Case; 8] = [
+        Pending,
+        Passing,
+        Suspected,
+        Stale,
+        NeverPassed,
+        Failing,
+        NeverSeen,
+        FailedOnce,
+    ];
     const YES: bool = true;
     const NO: bool = false;
     #[rustfmt::skip]
     let table = [
-        // level          pending           passing           suspected         stale             never passed      failing
-        (Level::Info,     [(YES, YES, Pass), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Pass)]),
-        (Level::Degraded, [(YES, YES, Warn), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Warn), (YES, YES, Warn), (YES, YES, Warn)]),
-        (Level::Required, [(NO,  NO,  Fail), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Warn), (NO,  NO,  Fail), (YES, NO,  Warn)]),
-        (Level::Critical, [(NO,  NO,  Fail), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Warn), (NO,  NO,  Fail), (NO,  NO,  Fail)]),
+        // level          pending           passing           suspected         stale             never passed      failing           never seen        failed once
+        (Level::Info,     [(YES, YES, Pass), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Pass)]),
+        (Level::Degraded, [(YES, YES, Warn), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Warn), (YES, YES, Warn), (YES, YES, Warn), (YES, YES, Warn), (YES, YES, Warn)]),
+        (Level::Required, [(NO,  NO,  Fail), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Warn), (NO,  NO,  Fail), (YES, NO,  Warn), (YES, NO,  Warn), (YES, NO,  Warn)]),
+        (Level::Critical, [(NO,  NO,  Fail), (YES, YES, Pass), (YES, YES, Pass), (YES, YES, Warn), (NO,  NO,  Fail), (NO,  NO,  Fail), (YES, NO,  Warn), (YES, NO,  Warn)]),
     ];
     for (level, row) in table {
         for (case, (healthy, ready, status)) in CASES.into_iter().zip(row) {
@@ -94,12 +110,8 @@ fn what_a_check_does_depends_on_its_level() {
                     Phase::Draining | Phase::Exiting => (NO, NO, Fail),
                     Phase::Up => (healthy, ready, status),
                     Phase::Starting => (healthy, NO, if status == Pass { Warn } else { status }),
-                    // Nobody can know yet; only what is critical and known to fail counts.
-                    Phase::Booting | Phase::Migrating => {
-                        let failing = matches!(case, NeverPassed | Failing);
-                        let healthy = !(level == Level::Critical && failing);
-                        (healthy, NO, if healthy { Warn } else { Fail })
-                    }
+                    // The platform is asked to wait, whatever the checks say.
+                    Phase::Booting | Phase::Migrating => (YES, NO, Warn),
                 };
                 let board = board(phase, vec![track(level, case)]);
                 assert_eq!(answers(&board), expected, "{level:?} {case:?} {phase:?}");

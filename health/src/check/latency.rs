@@ -8,7 +8,7 @@ const KEPT: usize = 100;
 
 /// Percentiles of how long the last looks took (nearest rank).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Latency {
+pub(crate) struct Latency {
     /// How many looks they are made of; at most the last 100.
     pub looks: usize,
     /// Half of them took no longer.

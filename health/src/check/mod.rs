@@ -8,12 +8,14 @@
 mod latency;
 mod offload;
 mod schedule;
+mod settings;
 mod track;
 
-pub use latency::Latency;
+pub(crate) use latency::Latency;
 pub(crate) use offload::Offload;
-pub(crate) use schedule::look_forever;
 pub use schedule::look_once;
+pub(crate) use schedule::{is_late, look_forever};
+pub use settings::{Level, Settings};
 pub use track::{Change, CheckState};
 pub(crate) use track::{Moment, Track};
 
@@ -21,6 +23,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -47,6 +50,13 @@ pub trait Check: Send + Sync + 'static {
         ComponentType::Component
     }
 
+    /// What its looks measure, in a word: the [`what`](Measured::what) of their results. It makes the key in the
+    /// `checks` of `/health` the same from the beginning, before anything was measured. `None`: nothing but how long
+    /// a look takes.
+    fn measures(&self) -> Option<&str> {
+        None
+    }
+
     /// How long past [`Settings::timeout`] a look is still waited for. Zero, unless it is somebody else who looks
     /// and applies the timeout: then a late answer tells about that one, not about what is looked at.
     fn overtime(&self) -> Duration {
@@ -63,20 +73,50 @@ impl<C: Check + ?Sized> Check for Box<C> {
         (**self).component_type()
     }
 
+    fn measures(&self) -> Option<&str> {
+        (**self).measures()
+    }
+
     fn overtime(&self) -> Duration {
         (**self).overtime()
     }
 }
 
-/// A check that calls a function, for what an app wants to know about itself.
+impl<C: Check + ?Sized> Check for Arc<C> {
+    fn look(&self) -> Look<'_> {
+        (**self).look()
+    }
+
+    fn component_type(&self) -> ComponentType {
+        (**self).component_type()
+    }
+
+    fn measures(&self) -> Option<&str> {
+        (**self).measures()
+    }
+
+    fn overtime(&self) -> Duration {
+        (**self).overtime()
+    }
+}
+
+/// A check that calls a function, for what an app wants to know about itself. As [`Check::look`] it must not block:
+/// what asks the operating system may hang, and belongs on a thread.
 ///
 /// ```
-/// use runmate_health::{Failure, Observation, from_fn};
+/// use runmate_health::{Failure, Measured, Observation, from_fn};
 ///
-/// let queue = from_fn(|| async {
-///     match std::fs::metadata("/tmp") {
-///         Ok(_) => Ok(Observation::default()),
-///         Err(error) => Err(Failure::new(format!("cannot see the spool: {error}"))),
+/// # use std::sync::Arc;
+/// # use std::sync::atomic::{AtomicUsize, Ordering};
+/// let waiting = Arc::new(AtomicUsize::new(0));
+/// let queue = from_fn(move || {
+///     let waiting = waiting.load(Ordering::Relaxed);
+///     let measured = Measured::new("waiting", waiting as f64, "jobs");
+///     async move {
+///         if waiting > 100 {
+///             return Err(Failure::new(format!("{waiting} jobs wait")).with(measured));
+///         }
+///         Ok(Observation::of(measured))
 ///     }
 /// });
 /// ```
@@ -103,6 +143,7 @@ where
 /// The component types of the draft, section 4.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum ComponentType {
     /// A part of the service, or another service.
     Component,
@@ -114,13 +155,24 @@ pub enum ComponentType {
 
 /// What a look saw, beyond the fact that all is well.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Observation {
-    /// What was measured. Without it `/health` shows how long the look took.
+    /// What was measured. `/health` shows how long looks take as long as a check never measured anything.
     pub measured: Option<Measured>,
+}
+
+impl Observation {
+    /// This was measured.
+    pub fn of(measured: Measured) -> Observation {
+        Observation {
+            measured: Some(measured),
+        }
+    }
 }
 
 /// A measured value.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Measured {
     /// What it is, in a word: `utilization`, `free`. It becomes the second half of the key in `checks`.
     pub what: Cow<'static, str>,
@@ -130,8 +182,24 @@ pub struct Measured {
     pub unit: Cow<'static, str>,
 }
 
+impl Measured {
+    /// `value` of `what`, in `unit`: `free`, 1024, `bytes`.
+    pub fn new(
+        what: impl Into<Cow<'static, str>>,
+        value: f64,
+        unit: impl Into<Cow<'static, str>>,
+    ) -> Measured {
+        Measured {
+            what: what.into(),
+            value,
+            unit: unit.into(),
+        }
+    }
+}
+
 /// Why a look did not pass.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Failure {
     /// Whether the thing is known to fail, or could not be looked at.
     pub kind: FailureKind,
@@ -185,82 +253,3 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
-
-/// How much a failing check matters.
-///
-/// | level | `/health` | `/readyz` | `/healthz` |
-/// |---|---|---|---|
-/// | info | pass | – | – |
-/// | degraded | warn | – | – |
-/// | required | warn | 503 | 503 until its first pass |
-/// | critical | fail, 503 | 503 | 503 |
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// It is shown, and nothing follows from it.
-    Info,
-    /// The service works with less: a warning. What a fleet shares should stay here, because a platform that
-    /// rolls every container does not mend a database.
-    #[default]
-    Degraded,
-    /// Without it the container should get no traffic. At first it also holds `/healthz`, so that a bad deploy
-    /// stops; once it has passed it never does again.
-    Required,
-    /// Without it the platform should replace the container.
-    Critical,
-}
-
-impl Level {
-    /// Its name in bodies and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Level::Info => "info",
-            Level::Degraded => "degraded",
-            Level::Required => "required",
-            Level::Critical => "critical",
-        }
-    }
-}
-
-/// When a check is run and what its results mean.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Settings {
-    /// How much it matters. Default: degraded.
-    pub level: Level,
-    /// From the start of one look to the start of the next; at least 1 ms, at most a year. Default: 10 s.
-    pub interval: Duration,
-    /// How long a look may take; it has failed then. At least 1 ms, at most a year. Default: 2 s.
-    pub timeout: Duration,
-    /// How many failures in a row make it failing; 0 counts as 1. Default: 3.
-    pub fail_after: u32,
-    /// How many passes in a row make it passing again; 0 counts as 1. Its very first pass is always enough.
-    /// Default: 1.
-    pub pass_after: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            level: Level::default(),
-            interval: Duration::from_secs(10),
-            timeout: Duration::from_secs(2),
-            fail_after: 3,
-            pass_after: 1,
-        }
-    }
-}
-
-impl Settings {
-    /// With what can be reckoned with: no endless loop, no sum beyond what a clock can show.
-    pub(crate) fn bounded(self) -> Settings {
-        const SHORTEST: Duration = Duration::from_millis(1);
-        const LONGEST: Duration = Duration::from_secs(366 * 86_400);
-        Settings {
-            interval: self.interval.clamp(SHORTEST, LONGEST),
-            timeout: self.timeout.clamp(SHORTEST, LONGEST),
-            fail_after: self.fail_after.max(1),
-            pass_after: self.pass_after.max(1),
-            ..self
-        }
-    }
-}

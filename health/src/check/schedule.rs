@@ -13,6 +13,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Check, Failure, Looked};
 
+/// How late a timer fires at most on a machine that has a lot to do.
+const FROZEN: Duration = Duration::from_millis(500);
+
 /// Runs a check until `record`, which takes each result, gives no pace any more: the time between the starts of
 /// two looks.
 ///
@@ -43,12 +46,21 @@ pub(crate) async fn look_forever(
 }
 
 /// One look, outside of any schedule. A timeout is a failure, and a panic tells nothing: both are results like
-/// any other.
+/// any other. Nor does a timeout that is noticed more than half a second late: the container was frozen, and the answer
+/// had no chance.
 pub async fn look_once(check: &dyn Check, limit: Duration) -> Looked {
+    let began = Instant::now();
     match timeout(limit, caught(check)).await {
         Ok(looked) => looked,
+        Err(_) if is_late(began, limit) => Err(Failure::unknown("the container was frozen")),
         Err(_) => Err(Failure::new(format!("no answer within {limit:?}"))),
     }
+}
+
+/// Whether a timer that was set at `began` fires so late that nobody ran: a container is frozen by `docker pause`, or
+/// where it gets no processor time between requests.
+pub(crate) fn is_late(began: Instant, timer: Duration) -> bool {
+    began.elapsed() > timer.saturating_add(FROZEN)
 }
 
 /// A check of the app's own may panic; its task must go on.

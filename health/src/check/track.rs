@@ -1,17 +1,18 @@
 //! What is made of the results of one check. Pure: the time is an argument.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use super::latency::{Latencies, Latency};
-use super::{ComponentType, Failure, FailureKind, Looked, Measured, Settings};
+use super::{ComponentType, Failure, FailureKind, Level, Looked, Measured, Settings};
 
 /// How many changes are remembered.
 const CHANGES: usize = 10;
 
-/// While it never passed, a check is tried again this soon: a gate that is held should open when it can.
+/// How soon a check is tried again at first: a gate that is held should open when it can.
 const FIRST_PACE: Duration = Duration::from_secs(1);
 
 /// How long past its time a result may come before its check is stale.
@@ -20,6 +21,7 @@ const LATE: Duration = Duration::from_secs(1);
 /// Where a check stands. In bodies the names are in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum CheckState {
     /// Nothing was decided yet.
     Pending,
@@ -42,6 +44,7 @@ impl CheckState {
 
 /// A change of a check's state.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Change {
     /// When.
     pub at: SystemTime,
@@ -51,6 +54,13 @@ pub struct Change {
     pub to: CheckState,
     /// Why it fails, if it does.
     pub why: Option<String>,
+}
+
+impl Change {
+    /// From one state to another, with the reason if it fails now. For tests of what is made of changes.
+    pub fn new(at: SystemTime, from: CheckState, to: CheckState, why: Option<String>) -> Change {
+        Change { at, from, to, why }
+    }
 }
 
 /// A moment on both clocks: people are told the one, durations are measured on the other, which nobody sets.
@@ -76,6 +86,9 @@ pub(crate) struct Last {
 pub(crate) struct Track {
     pub name: String,
     pub component_type: ComponentType,
+    /// What it measures besides how long looks take, as far as that is known: what it says itself, or what it last
+    /// measured.
+    pub measures: Option<Cow<'static, str>>,
     pub settings: Settings,
     pub state: CheckState,
     /// It passed once.
@@ -109,6 +122,7 @@ impl Track {
         Track {
             name,
             component_type,
+            measures: None,
             settings,
             state: CheckState::Pending,
             ever_passed: false,
@@ -148,6 +162,9 @@ impl Track {
         };
         // Neither format has a word for what is no number.
         let measured = measured.filter(|measured| measured.value.is_finite());
+        if let Some(measured) = &measured {
+            self.measures = Some(measured.what.clone());
+        }
         self.blind = None;
         self.stale = false;
         self.latencies.add(took);
@@ -202,7 +219,7 @@ impl Track {
         if self.changes.len() == CHANGES {
             self.changes.pop_front();
         }
-        let change = Change { at, from, to, why };
+        let change = Change::new(at, from, to, why);
         self.changes.push_back(change.clone());
         Some(change)
     }
@@ -210,10 +227,13 @@ impl Track {
     /// Until when what is known is not too old. A sound check has its next result before that.
     pub fn fresh_until(&self) -> Duration {
         let known = self.last.as_ref().map_or(self.since, |last| last.at.monotonic);
-        known
-            .saturating_add(self.settings.interval)
-            .saturating_add(self.settings.timeout)
-            .saturating_add(LATE)
+        known.saturating_add(self.patience())
+    }
+
+    /// How long a sound check takes from one result to the next, at most.
+    pub fn patience(&self) -> Duration {
+        let longest = self.settings.interval.saturating_add(self.settings.timeout);
+        longest.saturating_add(LATE)
     }
 
     /// Looks whether what is known is too old by now; gives the moment up to which the answer stays the same, if
@@ -224,14 +244,16 @@ impl Track {
         if self.stale { Duration::MAX } else { fresh_until }
     }
 
-    /// Whether observers are to be told that it has become stale, or is no more.
+    /// Whether observers are to be told that it has become stale, or is no more. They are told if so.
     pub fn tell_stale(&mut self) -> bool {
         std::mem::replace(&mut self.told_stale, self.stale) != self.stale
     }
 
-    /// How long to wait between the starts of two looks.
+    /// How long to wait between the starts of two looks. One that holds a gate until its first pass is tried at the
+    /// fast pace until then; any other until it is known to pass or to fail.
     pub fn pace(&self) -> Duration {
-        if self.state == CheckState::Pending {
+        let holds_a_gate = self.settings.level >= Level::Required && !self.ever_passed;
+        if holds_a_gate || self.state == CheckState::Pending {
             self.settings.interval.min(FIRST_PACE)
         } else {
             self.settings.interval
@@ -247,7 +269,11 @@ impl Track {
         let last = self.last.as_ref();
         let failed = last.and_then(|last| last.failed.as_deref());
         let mut words = match (self.state, failed) {
-            (CheckState::Pending, None) => "no result yet".to_owned(),
+            // When it is stale, that is said below.
+            (CheckState::Pending, None) => match &self.blind {
+                Some(why) if !self.stale => format!("no result yet: {why}"),
+                _ => "no result yet".to_owned(),
+            },
             (CheckState::Pending, Some(why)) => format!("has not passed yet: {why}"),
             (CheckState::Passing, None) if !self.stale => return None,
             (CheckState::Passing, None) => String::new(),

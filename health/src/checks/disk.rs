@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use super::amount::bytes;
 use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation, Offload};
 
+const MEASURES: &str = "free";
+
 /// Of the inodes at least this many percent have to be free, when it is bytes that are asked for.
 const FREE_INODES: u8 = 1;
 
@@ -69,7 +71,7 @@ impl Disk {
     fn judge(&self, space: Space) -> Looked {
         let path = self.path.display();
         let measured = Measured {
-            what: "free".into(),
+            what: MEASURES.into(),
             // Exact up to 8 PiB.
             value: space.free as f64,
             unit: "bytes".into(),
@@ -92,9 +94,7 @@ impl Disk {
             );
             return Err(Failure::new(why).with(measured));
         }
-        Ok(Observation {
-            measured: Some(measured),
-        })
+        Ok(Observation::of(measured))
     }
 }
 
@@ -121,6 +121,10 @@ impl Check for Disk {
 
     fn component_type(&self) -> ComponentType {
         ComponentType::System
+    }
+
+    fn measures(&self) -> Option<&str> {
+        Some(MEASURES)
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation};
 
+const MEASURES: &str = "utilization";
+
 /// Passes while processes have opened no more than a part of the files that they may (the soft limit of
 /// RLIMIT_NOFILE). Of several processes the one counts that is nearest to its limit. Measures `utilization`, in
 /// percent.
@@ -70,14 +72,12 @@ impl Fds {
         };
         let percent = fullest.percent();
         let measured = Measured {
-            what: "utilization".into(),
+            what: MEASURES.into(),
             value: percent,
             unit: "percent".into(),
         };
         if percent <= f64::from(self.max_used) {
-            return Ok(Observation {
-                measured: Some(measured),
-            });
+            return Ok(Observation::of(measured));
         }
         let Usage { pid, open, limit } = fullest;
         let name = name(&self.proc, *pid);
@@ -110,6 +110,10 @@ impl Check for Fds {
 
     fn component_type(&self) -> ComponentType {
         ComponentType::System
+    }
+
+    fn measures(&self) -> Option<&str> {
+        Some(MEASURES)
     }
 }
 

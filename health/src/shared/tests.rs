@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use axum::http::StatusCode;
 
 use super::*;
-use crate::check::{Failure, Observation, Settings, from_fn};
+use crate::check::{Check, ComponentType, Failure, Look, Observation, Settings, from_fn};
 use crate::{Component, Health, Status};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -31,15 +31,7 @@ fn nobody_who_changes_something_is_overtaken_by_an_older_state() {
     const CHANGES: u32 = 200;
     let shared = Shared::new(Access::Public);
     shared.change(|board, _| {
-        board.snapshot.components = vec![Component {
-            name: "app".into(),
-            state: "ready".into(),
-            status: Status::Pass,
-            pid: None,
-            restarts: 0,
-            uptime: None,
-            output: None,
-        }];
+        board.snapshot.components = vec![Component::new("app", "ready", Status::Pass)];
     });
     let writing = AtomicUsize::new(WRITERS as usize);
     std::thread::scope(|scope| {
@@ -107,31 +99,86 @@ fn a_drain_is_told_before_bodies_are_built_for_it() {
 
 #[test]
 fn an_observer_may_call_everything_of_the_handle() {
+    nobody_waits_for_itself(|| async {
+        let health = Health::new(Access::Public);
+        let (handle, heard) = (health.clone(), Arc::new(Notify::new()));
+        let hears = Arc::clone(&heard);
+        health.observe(move |outcome| {
+            assert_eq!((outcome.name, outcome.state.name()), ("first", "passing"));
+            handle.publish(Snapshot::new(Phase::Up));
+            handle.check("second", from_fn(passing), Settings::default());
+            handle.set_access(Access::Public);
+            handle.stop_checks();
+            handle.observe(|_| {});
+            handle.drain().begin();
+            hears.notify_one();
+        });
+        health.check("first", from_fn(passing), Settings::default());
+        heard.notified().await;
+    });
+}
+
+#[test]
+fn a_check_that_is_asked_about_itself_may_call_everything_of_the_handle() {
+    struct Calls(Health);
+    impl Check for Calls {
+        fn look(&self) -> Look<'_> {
+            Box::pin(passing())
+        }
+
+        fn component_type(&self) -> ComponentType {
+            self.0.publish(Snapshot::new(Phase::Up));
+            ComponentType::System
+        }
+
+        fn overtime(&self) -> Duration {
+            self.0.publish(Snapshot::new(Phase::Up));
+            Duration::MAX
+        }
+    }
+    nobody_waits_for_itself(|| async {
+        let health = Health::new(Access::Public);
+        let looked = Arc::new(Notify::new());
+        let looks = Arc::clone(&looked);
+        health.observe(move |_| looks.notify_one());
+        health.check("own", Calls(health.clone()), Settings::default());
+        looked.notified().await;
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_ends_no_check() {
+    let health = Health::new(Access::Public);
+    let heard = Arc::new(AtomicUsize::new(0));
+    let hears = Arc::clone(&heard);
+    health.observe(move |_| {
+        hears.fetch_add(1, Ordering::SeqCst);
+        panic!("on purpose");
+    });
+    let blind = || async { Err(Failure::unknown("nobody to ask")) };
+    health.check("db", from_fn(passing), Settings::default());
+    health.check("queue", from_fn(blind), Settings::default());
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let report: serde_json::Value =
+        serde_json::from_slice(&health.shared.bodies().health.detailed).expect("JSON");
+    let db = &report["checks"]["db:responseTime"][0];
+    assert!(db["latency"]["looks"].as_u64() > Some(9), "{db}");
+    assert_eq!(db["stale"], serde_json::Value::Null);
+    assert!(
+        heard.load(Ordering::SeqCst) > 100,
+        "the one that knows nothing looks each second"
+    );
+}
+
+/// Runs `test` in a runtime on a thread of its own: whoever waits for itself must not hold the tests up.
+fn nobody_waits_for_itself<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     let (done, finished) = mpsc::channel();
-    // On a thread of its own: whoever waits for itself must not hold the test up.
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .expect("a runtime");
-        runtime.block_on(async {
-            let health = Health::new(Access::Public);
-            let (handle, heard) = (health.clone(), Arc::new(Notify::new()));
-            let hears = Arc::clone(&heard);
-            health.observe(move |outcome| {
-                assert_eq!((outcome.name, outcome.state.name()), ("first", "passing"));
-                handle.publish(Snapshot::new(Phase::Up));
-                handle.check("second", from_fn(passing), Settings::default());
-                handle.set_access(Access::Public);
-                handle.stop_checks();
-                let hears = Arc::clone(&hears);
-                handle.observe(|_| {});
-                handle.drain().begin();
-                hears.notify_one();
-            });
-            health.check("first", from_fn(passing), Settings::default());
-            heard.notified().await;
-        });
+        runtime.block_on(test());
         done.send(()).expect("the test waits");
     });
     finished.recv_timeout(SOON).expect("nobody waits for itself");

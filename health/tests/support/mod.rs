@@ -124,15 +124,12 @@ fn measured() -> impl Strategy<Value = Measured> {
         prop::sample::select(vec!["percent", "bytes", "MiB", "ms", "s", "days"]).prop_map(str::to_owned),
         words(),
     ];
-    (words(), value, unit).prop_map(|(what, value, unit)| Measured {
-        what: what.into(),
-        value,
-        unit: unit.into(),
-    })
+    (words(), value, unit).prop_map(|(what, value, unit)| Measured::new(what, value, unit))
 }
 
 fn looked() -> impl Strategy<Value = Looked> {
-    let observation = option::of(measured()).prop_map(|measured| Ok(Observation { measured }));
+    let observation =
+        option::of(measured()).prop_map(|measured| Ok(measured.map(Observation::of).unwrap_or_default()));
     let failure = (words(), option::of(measured())).prop_map(|(why, measured)| {
         let failure = Failure::new(why);
         Err(match measured {
@@ -157,14 +154,13 @@ fn component() -> impl Strategy<Value = Component> {
         uptime,
         option::of(words()),
     )
-        .prop_map(|(name, state, status, pid, restarts, uptime, output)| Component {
-            name,
-            state,
-            status,
-            pid,
-            restarts,
-            uptime,
-            output,
+        .prop_map(|(name, state, status, pid, restarts, uptime, output)| {
+            let mut component = Component::new(name, state, status);
+            component.pid = pid;
+            component.restarts = restarts;
+            component.uptime = uptime;
+            component.output = output;
+            component
         })
 }
 
@@ -187,13 +183,14 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
         vec(component(), 0..4),
         0_u64..1 << 40,
     )
-        .prop_map(|(phase, healthy, ready, degraded, components, millis)| Snapshot {
-            phase,
-            healthy,
-            ready,
-            degraded,
-            components,
-            since_start: Duration::from_millis(millis),
+        .prop_map(|(phase, healthy, ready, degraded, components, millis)| {
+            let mut snapshot = Snapshot::new(phase);
+            snapshot.healthy = healthy;
+            snapshot.ready = ready;
+            snapshot.degraded = degraded;
+            snapshot.components = components;
+            snapshot.since_start = Duration::from_millis(millis);
+            snapshot
         })
 }
 
@@ -205,11 +202,11 @@ pub fn boards() -> impl Strategy<Value = Board> {
         Level::Required,
         Level::Critical,
     ]);
-    let settings = (level, 1_u32..4, 1_u32..4).prop_map(|(level, fail_after, pass_after)| Settings {
-        level,
-        fail_after,
-        pass_after,
-        ..Settings::default()
+    let settings = (level, 1_u32..4, 1_u32..4).prop_map(|(level, fail_after, pass_after)| {
+        Settings::default()
+            .level(level)
+            .fail_after(fail_after)
+            .pass_after(pass_after)
     });
     let kind = prop::sample::select(vec![
         ComponentType::Component,

@@ -84,17 +84,18 @@ impl Answer {
     }
 
     pub fn looked(self) -> Looked {
-        let measured = self.measured.map(|(what, value, unit)| Measured {
-            what: what.into(),
-            value,
-            unit: unit.into(),
-        });
+        let measured = self
+            .measured
+            .map(|(what, value, unit)| Measured::new(what, value, unit));
         let failure = match self.outcome {
-            Outcome::Passed => return Ok(Observation { measured }),
+            Outcome::Passed => return Ok(measured.map(Observation::of).unwrap_or_default()),
             Outcome::Failed(why) => Failure::new(why),
             Outcome::Unknown(why) => Failure::unknown(why),
         };
-        Err(Failure { measured, ..failure })
+        Err(match measured {
+            Some(measured) => failure.with(measured),
+            None => failure,
+        })
     }
 }
 
@@ -208,14 +209,8 @@ mod tests {
 
     #[test]
     fn an_answer_arrives_as_it_was_sent() {
-        let measured = Measured {
-            what: "validFor".into(),
-            value: -86_400.5,
-            unit: "s".into(),
-        };
-        let observed = Observation {
-            measured: Some(measured.clone()),
-        };
+        let measured = Measured::new("validFor", -86_400.5, "s");
+        let observed = Observation::of(measured.clone());
         for looked in [
             Ok(Observation::default()),
             Ok(observed),
@@ -228,14 +223,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_no_number_is_left_out() {
-        let measured = Measured {
-            what: "free".into(),
-            value: f64::NAN,
-            unit: "bytes".into(),
-        };
-        let observed = Observation {
-            measured: Some(measured),
-        };
+        let observed = Observation::of(Measured::new("free", f64::NAN, "bytes"));
         assert_eq!(through(Ok(observed)).1, Ok(Observation::default()));
     }
 

@@ -41,8 +41,12 @@ enum Place {
     Here(Box<dyn Check>),
     /// A command, by the one waiter.
     Command,
-    /// In the helper: the number of its target there.
-    Helper(usize, ComponentType),
+    /// In the helper: the number of its target there, and what the check says of itself.
+    Helper {
+        target: usize,
+        component_type: ComponentType,
+        measures: Option<String>,
+    },
 }
 
 impl Checks {
@@ -71,7 +75,9 @@ impl Checks {
                 )),
             }
         }
-        let needed = places.iter().any(|(_, place)| matches!(place, Place::Helper(..)));
+        let needed = places
+            .iter()
+            .any(|(_, place)| matches!(place, Place::Helper { .. }));
         let targets = needed.then(|| frame(&targets.0)).transpose();
         let targets = targets.unwrap_or_else(|error| {
             wrong.push(format!("health.check: cannot be handed to the helper: {error}"));
@@ -108,10 +114,15 @@ impl Checks {
                     index,
                     sender: sender.clone(),
                 }),
-                Place::Helper(target, component_type) => Box::new(Remote {
+                Place::Helper {
+                    target,
+                    component_type,
+                    measures,
+                } => Box::new(Remote {
                     target,
                     timeout: settings.timeout,
                     component_type,
+                    measures,
                     asks: asks.clone(),
                 }),
             };
@@ -152,7 +163,7 @@ pub(crate) fn for_one_look(check: &HealthCheck, values: &Values) -> Result<Optio
     Ok(match place(check, values, &mut targets.0)? {
         Place::Here(check) => Some(Arc::from(check)),
         Place::Command => None,
-        Place::Helper(..) => targets.0.first().and_then(helper::check_of),
+        Place::Helper { .. } => targets.0.first().and_then(helper::check_of),
     })
 }
 
@@ -169,7 +180,11 @@ fn place(check: &HealthCheck, values: &Values, targets: &mut Vec<Target>) -> Res
     };
     let mut remote = |target, check: &dyn Check| {
         targets.push(target);
-        Place::Helper(targets.len() - 1, check.component_type())
+        Place::Helper {
+            target: targets.len() - 1,
+            component_type: check.component_type(),
+            measures: check.measures().map(str::to_owned),
+        }
     };
     let why = |invalid: checks::Invalid| invalid.to_string();
     Ok(match &check.kind {

@@ -70,27 +70,23 @@ pub(super) fn snapshot(view: &View, names: &[String], migrate: Option<ProcessId>
             _ if process.restarts > 0 => (Status::Warn, Some(format!("{name} is starting again"))),
             _ => (Status::Pass, None),
         };
-        Component {
-            name: name.clone(),
-            state: process.state.to_owned(),
-            status,
-            pid: process.pid,
-            restarts: process.restarts,
-            uptime: process.ready_since.map(|since| now.saturating_sub(since)),
-            output,
-        }
+        let mut component = Component::new(name, process.state, status);
+        component.pid = process.pid;
+        component.restarts = process.restarts;
+        component.uptime = process.ready_since.map(|since| now.saturating_sub(since));
+        component.output = output;
+        component
     });
     // Whoever is down while the container runs is being restarted: the end of anybody else who must
     // stay would have started the drain.
     let degraded = !view.down.is_empty();
-    Snapshot {
-        phase,
-        healthy,
-        ready,
-        degraded,
-        components: components.collect(),
-        since_start: now,
-    }
+    let mut snapshot = Snapshot::new(phase);
+    snapshot.healthy = healthy;
+    snapshot.ready = ready;
+    snapshot.degraded = degraded;
+    snapshot.components = components.collect();
+    snapshot.since_start = now;
+    snapshot
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub(super) struct Remote {
     pub target: usize,
     pub timeout: Duration,
     pub component_type: ComponentType,
+    pub measures: Option<String>,
     pub asks: mpsc::UnboundedSender<Ask>,
 }
 
@@ -71,6 +72,10 @@ impl Check for Remote {
 
     fn component_type(&self) -> ComponentType {
         self.component_type
+    }
+
+    fn measures(&self) -> Option<&str> {
+        self.measures.as_deref()
     }
 
     fn overtime(&self) -> Duration {

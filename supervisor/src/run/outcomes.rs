@@ -174,10 +174,7 @@ mod tests {
         Restarts::new(&[config::HealthCheck {
             name: "up".into(),
             kind: config::CheckKind::Memory { max_used: 90 },
-            settings: Settings {
-                fail_after: 2,
-                ..Settings::default()
-            },
+            settings: Settings::default().fail_after(2),
             restart: Some(ProcessId(1)),
         }])
     }
@@ -233,12 +230,12 @@ mod tests {
     #[test]
     fn a_change_is_one_line_with_its_reason_and_critical_is_an_error() {
         let mut seen = seen(Some(FailureKind::Failed));
-        seen.change = Some(Change {
-            at: std::time::SystemTime::UNIX_EPOCH,
-            from: CheckState::Passing,
-            to: CheckState::Failing,
-            why: Some("nobody listens".into()),
-        });
+        seen.change = Some(Change::new(
+            std::time::SystemTime::UNIX_EPOCH,
+            CheckState::Passing,
+            CheckState::Failing,
+            Some("nobody listens".into()),
+        ));
         let line = |seen: &Seen| {
             let lines: Vec<Line> = seen.lines().collect();
             assert_eq!(lines.len(), 1);

@@ -174,6 +174,30 @@ async fn missed_steps_are_not_made_up_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_under_way_in_a_freeze_tells_nothing() {
+    let frozen = |ms| async move {
+        let late = LIMIT + Duration::from_millis(ms);
+        let act = move |number| async move {
+            if number == 1 {
+                advance(late).await;
+            }
+            std::future::pending().await
+        };
+        let (_, results) = looks(2, LIMIT, act).await;
+        let looked = results.into_iter().map(|(_, looked)| looked);
+        looked.collect::<Vec<Looked>>()
+    };
+    let failed = Err(Failure::new("no answer within 2s"));
+    let unknown = Err(Failure::unknown("the container was frozen"));
+    assert_eq!(frozen(600).await, [unknown, failed.clone()]);
+    assert_eq!(
+        frozen(400).await,
+        [failed.clone(), failed],
+        "only slow, which is no excuse"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_check_that_panics_goes_on_and_tells_nothing() {
     struct Panics;
     impl Check for Panics {

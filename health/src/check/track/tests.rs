@@ -109,6 +109,28 @@ fn it_is_tried_every_second_until_something_is_decided() {
 }
 
 #[test]
+fn what_holds_a_gate_until_its_first_pass_is_tried_every_second_until_then() {
+    for level in [Level::Info, Level::Degraded, Level::Required, Level::Critical] {
+        let mut track = track(Settings {
+            level,
+            interval: SECOND * 300,
+            fail_after: 1,
+            ..Settings::default()
+        });
+        let (fast, ordinary) = (SECOND, SECOND * 300);
+        let holds = level >= Level::Required;
+        track.record(at(SECOND), SECOND, result('f'));
+        assert_eq!(track.state, CheckState::Failing, "{level:?}");
+        assert_eq!(track.pace(), if holds { fast } else { ordinary }, "{level:?}");
+        track.record(at(SECOND * 2), SECOND, result('p'));
+        assert_eq!(track.pace(), ordinary, "{level:?}");
+        track.record(at(SECOND * 3), SECOND, result('f'));
+        assert_eq!(track.state, CheckState::Failing, "{level:?}");
+        assert_eq!(track.pace(), ordinary, "{level:?}: it has passed once");
+    }
+}
+
+#[test]
 fn a_faster_pace_at_first_makes_nothing_fail_earlier() {
     let mut track = track(settings(3, 1));
     let failing: Vec<u64> = (0..30)
@@ -178,7 +200,8 @@ fn it_says_what_is_the_matter() {
     #[rustfmt::skip]
     let table = [
         ("",        Some("no result yet")),
-        ("u",       Some("no result yet")),
+        ("u",       Some("no result yet: nobody to ask")),
+        ("uf",      Some("has not passed yet: refused")),
         ("f",       Some("has not passed yet: refused")),
         ("p",       None),
         ("pff",     Some("failed 2 of 3 times: refused")),

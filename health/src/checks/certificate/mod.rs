@@ -15,6 +15,8 @@ use self::validity::Validity;
 use super::{Address, Invalid};
 use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation, Offload};
 
+const MEASURES: &str = "validFor";
+
 /// No file of certificates is as large.
 const LARGEST: u64 = 4 << 20;
 
@@ -106,7 +108,7 @@ impl Certificate {
             return Err(Failure::unknown("there is no certificate"));
         };
         let measured = Measured {
-            what: "validFor".into(),
+            what: MEASURES.into(),
             // Exact for longer than any certificate lasts.
             value: first.ends.as_secs() as f64 - now.as_secs() as f64,
             unit: "s".into(),
@@ -123,9 +125,7 @@ impl Certificate {
             let (left, needed) = (days(first.ends - now), days(self.min_valid));
             format!("{} ends in {left}, {needed} have to be left", name(index))
         } else {
-            return Ok(Observation {
-                measured: Some(measured),
-            });
+            return Ok(Observation::of(measured));
         };
         Err(Failure::new(why).with(measured))
     }
@@ -167,6 +167,10 @@ impl Check for Certificate {
 
     fn component_type(&self) -> ComponentType {
         ComponentType::Component
+    }
+
+    fn measures(&self) -> Option<&str> {
+        Some(MEASURES)
     }
 }
 

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use super::amount::bytes;
 use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation};
 
+const MEASURES: &str = "utilization";
+
 /// Passes while no more than a part of the memory is used: of the limit of the container's cgroup (version 2 or 1),
 /// or without one of the machine's. Measures `utilization`, in percent.
 ///
@@ -59,14 +61,12 @@ impl Memory {
         })?;
         let percent = usage.percent();
         let measured = Measured {
-            what: "utilization".into(),
+            what: MEASURES.into(),
             value: percent,
             unit: "percent".into(),
         };
         if percent <= f64::from(self.max_used) {
-            return Ok(Observation {
-                measured: Some(measured),
-            });
+            return Ok(Observation::of(measured));
         }
         let (used, limit) = (bytes(usage.used), bytes(usage.limit));
         let of = match usage.of {
@@ -103,6 +103,10 @@ impl Check for Memory {
 
     fn component_type(&self) -> ComponentType {
         ComponentType::System
+    }
+
+    fn measures(&self) -> Option<&str> {
+        Some(MEASURES)
     }
 }
 

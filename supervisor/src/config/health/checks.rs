@@ -205,16 +205,13 @@ fn settings(table: &Table) -> Settings {
             .and_then(|count| u32::try_from(count).ok())
             .unwrap_or(default)
     };
-    Settings {
-        level: table
-            .get("level")
-            .and_then(|value| value.choice(LEVELS))
-            .unwrap_or(default.level),
-        interval: every,
-        timeout: within.unwrap_or(default.timeout.min(every)),
-        fail_after: in_a_row("fail_after", default.fail_after),
-        pass_after: in_a_row("pass_after", default.pass_after),
-    }
+    let level = table.get("level").and_then(|value| value.choice(LEVELS));
+    Settings::default()
+        .level(level.unwrap_or(default.level))
+        .interval(every)
+        .timeout(within.unwrap_or(default.timeout.min(every)))
+        .fail_after(in_a_row("fail_after", default.fail_after))
+        .pass_after(in_a_row("pass_after", default.pass_after))
 }
 
 /// The process to restart: a service of the config.

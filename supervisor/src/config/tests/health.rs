@@ -119,13 +119,12 @@ fn every_setting_arrives() {
         "tcp = \"127.0.0.1:1\"\ninterval = \"1m\"\ntimeout = \"5s\"\nfail_after = 5\npass_after = 2\n\
          level = \"critical\"\nrestart = \"app\"",
     );
-    let settings = Settings {
-        level: Level::Critical,
-        interval: Duration::from_secs(60),
-        timeout: Duration::from_secs(5),
-        fail_after: 5,
-        pass_after: 2,
-    };
+    let settings = Settings::default()
+        .level(Level::Critical)
+        .interval(Duration::from_secs(60))
+        .timeout(Duration::from_secs(5))
+        .fail_after(5)
+        .pass_after(2);
     assert_eq!((found.settings, found.restart), (settings, Some(ProcessId(0))));
 }
 
