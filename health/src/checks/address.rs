@@ -11,7 +11,7 @@ use crate::check::{Failure, Offload};
 
 /// A host, by name or address, and a port.
 #[derive(Debug)]
-pub struct Address {
+pub(crate) struct Address {
     host: String,
     port: u16,
     lookup: Offload<io::Result<Vec<SocketAddr>>>,
@@ -22,7 +22,7 @@ impl Address {
     ///
     /// # Errors
     /// If it is none of these.
-    pub fn parse(text: &str) -> Result<Address, Invalid> {
+    pub(crate) fn parse(text: &str) -> Result<Address, Invalid> {
         // Without the text: it may have been meant as a URL, with a password in it.
         let wrong =
             || Invalid("this is no host with a port; write one such as \"db.example.com:5432\"".to_owned());
@@ -32,9 +32,7 @@ impl Address {
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host);
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        let is_host = host.parse::<IpAddr>().is_ok() || !host.is_empty() && host.chars().all(plain);
-        if !is_host {
+        if !is_host(host) {
             return Err(wrong());
         }
         Ok(Address::new(host, port))
@@ -56,7 +54,7 @@ impl Address {
 
     /// The addresses, if no name has to be looked up: a literal one, or those of localhost, which is always the
     /// loopback interface (RFC 6761, section 6.3).
-    pub fn literal(&self) -> Option<Vec<SocketAddr>> {
+    pub(crate) fn literal(&self) -> Option<Vec<SocketAddr>> {
         let ips: Vec<IpAddr> = if self.host.eq_ignore_ascii_case("localhost") {
             vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
         } else {
@@ -99,6 +97,12 @@ impl Address {
             None => format!("nobody listens on {self}"),
         }))
     }
+}
+
+/// Whether this can be the name or address of a host.
+pub(super) fn is_host(host: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    host.parse::<IpAddr>().is_ok() || !host.is_empty() && host.chars().all(plain)
 }
 
 impl fmt::Display for Address {

@@ -46,10 +46,11 @@ mod sql;
 mod tcp;
 #[cfg(any(feature = "_verified", feature = "certificate"))]
 mod tls;
+#[cfg(feature = "_server")]
+mod url;
 #[cfg(any(feature = "_server", feature = "_tls"))]
 mod words;
 
-pub use address::Address;
 #[cfg(feature = "certificate")]
 pub use certificate::Certificate;
 pub use disk::Disk;
