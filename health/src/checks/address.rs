@@ -3,11 +3,17 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::Invalid;
 use crate::check::{Failure, Offload};
+
+/// So long one of several addresses has to accept a connection before the next is tried, or one where nobody answers
+/// (a dead replica, IPv6 without a route) would use up the whole look. The last has what is left of it.
+const FOR_ONE: Duration = Duration::from_secs(1);
 
 /// A host, by name or address, and a port.
 #[derive(Debug)]
@@ -82,9 +88,21 @@ impl Address {
 
     /// A connection to the first address that accepts one.
     pub(crate) async fn connect(&self) -> Result<TcpStream, Failure> {
+        self.connect_to_one_of(self.look_up().await?).await
+    }
+
+    async fn connect_to_one_of(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
         let mut first = None;
-        for address in self.look_up().await? {
-            match TcpStream::connect(address).await {
+        let last = addresses.last().copied();
+        for address in addresses {
+            let connected = TcpStream::connect(address);
+            let connected = match Some(address) == last {
+                true => connected.await,
+                false => timeout(FOR_ONE, connected)
+                    .await
+                    .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+            };
+            match connected {
                 // Where nobody listens, the kernel may choose the very port as our side of the connection, and
                 // TCP then connects it to itself (RFC 9293, simultaneous open).
                 Ok(stream) if stream.local_addr().ok() == Some(address) => {}
@@ -152,5 +170,36 @@ mod tests {
             let error = Address::parse(text).expect_err(text).to_string();
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    /// An address that takes no more connections and does not say so, and the sockets that fill it.
+    async fn silent() -> (SocketAddr, impl Sized) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(connected) = timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+            waiting.push(connected.unwrap());
+        }
+        (address, (listener, waiting))
+    }
+
+    #[tokio::test]
+    async fn an_address_where_nobody_answers_leaves_time_for_the_next() {
+        let (silent, _kept) = silent().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let name = Address::new("db.example.com", 1);
+        let stream = timeout(
+            Duration::from_secs(30),
+            name.connect_to_one_of(vec![silent, good]),
+        )
+        .await;
+        let stream = stream.expect("a connection in time").unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        // The last of them is waited for as long as the look lasts.
+        let look = timeout(FOR_ONE * 2, name.connect_to_one_of(vec![silent])).await;
+        assert!(look.is_err(), "{look:?}");
     }
 }
