@@ -16,7 +16,7 @@ use super::address::Address;
 use super::confidential::Confidential;
 use super::kept::{Aged, Kept};
 use super::tls::Tls;
-use super::url::{Family, ServerUrl, pairs};
+use super::url::{Family, pairs};
 use crate::check::{Check, ComponentType, Failure, Look, Looked, Observation};
 
 /// Passes if a Redis, or what speaks its protocol (Valkey, Dragonfly, ElastiCache), answers a `PING`. A replica passes,
@@ -70,8 +70,8 @@ impl Drop for Connection {
 impl Redis {
     /// A check of `redis://USER:PASSWORD@HOST:PORT/NUMBER` (of which only the host is needed), of `rediss://` with
     /// TLS, or of a Unix socket, `unix:/run/redis.sock` or `redis+unix:///run/redis.sock?pass=PASSWORD`. Valkey's
-    /// names for them (`valkey://`) do as well. What stands behind a `?` of a URL with a host is for other drivers, and
-    /// passed over.
+    /// names for them (`valkey://`) do as well. Behind the `?` of a URL with a host, `db=NUMBER` is read, and what is
+    /// for other drivers is passed over.
     ///
     /// # Errors
     /// If it is no such URL, names several hosts, has a port or a number of a database that is none, or asks not to
@@ -84,7 +84,7 @@ impl Redis {
         }
         let (place, login) = match socket(url) {
             Some(file) => of_socket(file)?,
-            None => of_server(FAMILY.read(url)?)?,
+            None => of_server(url)?,
         };
         Ok(Redis {
             place,
@@ -212,20 +212,22 @@ fn of_socket(file: &str) -> Result<(Place, Login), Invalid> {
     Ok((Place::Socket(path.into()), login))
 }
 
-fn of_server(url: ServerUrl) -> Result<(Place, Login), Invalid> {
+fn of_server(text: &str) -> Result<(Place, Login), Invalid> {
+    let url = FAMILY.read(text)?;
     if url.host.is_empty() || url.host.starts_with('/') {
         return Err(FAMILY.wrong_part("there is no host"));
     }
     let address = Address::new(&url.host, url.port.unwrap_or(DEFAULT_PORT));
-    let place = match url.scheme {
+    let place = match FAMILY.scheme(text) {
         // TLS is ours: the driver is to see the stream in it.
-        "rediss" | "valkeys" => Place::Encrypted(address, Tls::default()),
+        Some(("rediss" | "valkeys", _)) => Place::Encrypted(address, Tls::default()),
         _ => Place::Network(address),
     };
     let login = Login {
-        database: match url.path.trim_matches('/') {
+        // redis-py's and ioredis's way to say it comes first, as it does there.
+        database: match url.query(&["db"]).unwrap_or(url.path.trim_matches('/')) {
             "" => 0,
-            path => database(path)?,
+            number => database(number)?,
         },
         user: url.user,
         password: url.password,

@@ -21,8 +21,6 @@ pub(super) struct Family {
 
 /// `SCHEME://USER:PASSWORD@HOST:PORT/PATH?QUERY`, each part decoded. What may be a secret is wiped with it.
 pub(super) struct ServerUrl {
-    /// One of the family's.
-    pub scheme: &'static str,
     pub user: Option<Zeroizing<String>>,
     pub password: Option<Zeroizing<String>>,
     /// Without brackets; empty if there is none. A directory, if it begins with a slash.
@@ -39,16 +37,7 @@ impl Family {
     /// # Errors
     /// The part that is wrong, without its value.
     pub fn read(&self, url: &str) -> Result<ServerUrl, Invalid> {
-        let (scheme, behind) = url
-            .trim()
-            .split_once("://")
-            .ok_or_else(|| self.wrong("this is no URL"))?;
-        let scheme = scheme.split('+').next().unwrap_or_default();
-        let known = self
-            .schemes
-            .iter()
-            .find(|known| known.eq_ignore_ascii_case(scheme));
-        let scheme = *known.ok_or_else(|| self.wrong("this is no URL"))?;
+        let (_, behind) = self.scheme(url).ok_or_else(|| self.wrong("this is no URL"))?;
         if has_odd_at(behind) {
             return Err(Invalid(
                 "this URL has an @ behind its host; in user and password, characters such as / ? # @ have to be \
@@ -74,8 +63,18 @@ impl Family {
             port,
             path: self.decoded(path, "path")?,
             query: pairs(query).collect(),
-            scheme,
         })
+    }
+
+    /// The scheme, as the family writes it, and what stands behind it.
+    pub fn scheme<'a>(&self, url: &'a str) -> Option<(&'static str, &'a str)> {
+        let (scheme, behind) = url.trim().split_once("://")?;
+        let scheme = scheme.split('+').next().unwrap_or_default();
+        let known = self
+            .schemes
+            .iter()
+            .find(|known| known.eq_ignore_ascii_case(scheme));
+        Some((*known?, behind))
     }
 
     /// `what` is not as it should be.
@@ -143,6 +142,7 @@ impl ServerUrl {
     }
 
     /// All of the query.
+    #[cfg(feature = "postgres")]
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.query
             .iter()
@@ -184,10 +184,10 @@ mod tests {
 
     #[test]
     fn the_parts_are_decoded() {
+        assert_eq!(SHOP.scheme(" Shop+go://h"), Some(("shop", "h")));
         let url = SHOP
             .read(" Shop+go://a%40b:p%2Fw@[::1]:80/x%20y?m=1&m=%32&n%61me=a+b#end\n")
             .unwrap();
-        assert_eq!(url.scheme, "shop");
         assert_eq!(url.user.as_ref().map(|user| user.as_str()), Some("a@b"));
         assert_eq!(url.password.as_ref().map(|text| text.as_str()), Some("p/w"));
         assert_eq!(

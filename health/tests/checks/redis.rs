@@ -136,6 +136,7 @@ fn what_is_no_url_is_refused_and_not_repeated() {
         "redis:///secret",
         "unix:secret",
         "unix:/x?db=secret",
+        "redis://h/0?db=secret",
         "rediss://:secret@h/#insecure",
     ] {
         let error = Redis::new(url).expect_err(url).to_string();
