@@ -3,15 +3,21 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::Invalid;
 use crate::check::{Failure, Offload};
 
+/// So long one of several addresses has to accept a connection before the next is tried, or one where nobody answers
+/// (a dead replica, IPv6 without a route) would use up the whole look. The last has what is left of it.
+const FOR_ONE: Duration = Duration::from_secs(1);
+
 /// A host, by name or address, and a port.
 #[derive(Debug)]
-pub struct Address {
+pub(crate) struct Address {
     host: String,
     port: u16,
     lookup: Offload<io::Result<Vec<SocketAddr>>>,
@@ -22,7 +28,7 @@ impl Address {
     ///
     /// # Errors
     /// If it is none of these.
-    pub fn parse(text: &str) -> Result<Address, Invalid> {
+    pub(crate) fn parse(text: &str) -> Result<Address, Invalid> {
         // Without the text: it may have been meant as a URL, with a password in it.
         let wrong =
             || Invalid("this is no host with a port; write one such as \"db.example.com:5432\"".to_owned());
@@ -32,9 +38,7 @@ impl Address {
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host);
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        let is_host = host.parse::<IpAddr>().is_ok() || !host.is_empty() && host.chars().all(plain);
-        if !is_host {
+        if !is_host(host) {
             return Err(wrong());
         }
         Ok(Address::new(host, port))
@@ -56,7 +60,7 @@ impl Address {
 
     /// The addresses, if no name has to be looked up: a literal one, or those of localhost, which is always the
     /// loopback interface (RFC 6761, section 6.3).
-    pub fn literal(&self) -> Option<Vec<SocketAddr>> {
+    pub(crate) fn literal(&self) -> Option<Vec<SocketAddr>> {
         let ips: Vec<IpAddr> = if self.host.eq_ignore_ascii_case("localhost") {
             vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
         } else {
@@ -84,9 +88,21 @@ impl Address {
 
     /// A connection to the first address that accepts one.
     pub(crate) async fn connect(&self) -> Result<TcpStream, Failure> {
+        self.connect_to_one_of(self.look_up().await?).await
+    }
+
+    async fn connect_to_one_of(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
         let mut first = None;
-        for address in self.look_up().await? {
-            match TcpStream::connect(address).await {
+        let last = addresses.last().copied();
+        for address in addresses {
+            let connected = TcpStream::connect(address);
+            let connected = match Some(address) == last {
+                true => connected.await,
+                false => timeout(FOR_ONE, connected)
+                    .await
+                    .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+            };
+            match connected {
                 // Where nobody listens, the kernel may choose the very port as our side of the connection, and
                 // TCP then connects it to itself (RFC 9293, simultaneous open).
                 Ok(stream) if stream.local_addr().ok() == Some(address) => {}
@@ -99,6 +115,12 @@ impl Address {
             None => format!("nobody listens on {self}"),
         }))
     }
+}
+
+/// Whether this can be the name or address of a host.
+pub(super) fn is_host(host: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    host.parse::<IpAddr>().is_ok() || !host.is_empty() && host.chars().all(plain)
 }
 
 impl fmt::Display for Address {
@@ -148,5 +170,36 @@ mod tests {
             let error = Address::parse(text).expect_err(text).to_string();
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    /// An address that takes no more connections and does not say so, and the sockets that fill it.
+    async fn silent() -> (SocketAddr, impl Sized) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(connected) = timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+            waiting.push(connected.unwrap());
+        }
+        (address, (listener, waiting))
+    }
+
+    #[tokio::test]
+    async fn an_address_where_nobody_answers_leaves_time_for_the_next() {
+        let (silent, _kept) = silent().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let good = listener.local_addr().unwrap();
+        let name = Address::new("db.example.com", 1);
+        let stream = timeout(
+            Duration::from_secs(30),
+            name.connect_to_one_of(vec![silent, good]),
+        )
+        .await;
+        let stream = stream.expect("a connection in time").unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        // The last of them is waited for as long as the look lasts.
+        let look = timeout(FOR_ONE * 2, name.connect_to_one_of(vec![silent])).await;
+        assert!(look.is_err(), "{look:?}");
     }
 }

@@ -4,8 +4,9 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation};
+use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation, Offload};
 
 const MEASURES: &str = "utilization";
 
@@ -16,7 +17,14 @@ const MEASURES: &str = "utilization";
 /// A process that is gone, or whose files may not be counted, is left out. Without a limit of its own, at most 80
 /// percent may be used.
 pub struct Fds {
-    pids: Box<dyn Fn() -> Vec<i32> + Send + Sync>,
+    counting: Counting,
+    asking: Offload<Looked>,
+}
+
+/// Whose files are counted, and how many are too many.
+#[derive(Clone)]
+struct Counting {
+    pids: Arc<dyn Fn() -> Vec<i32> + Send + Sync>,
     max_used: u8,
     proc: PathBuf,
 }
@@ -36,23 +44,27 @@ impl Fds {
         Fds::of(move || vec![own])
     }
 
-    /// A check of the processes that `pids` gives at each look. It must not block.
+    /// A check of the processes that `pids` gives at each look. It is called on a thread of the check's own, where it
+    /// may read files, and never twice at once.
     pub fn of(pids: impl Fn() -> Vec<i32> + Send + Sync + 'static) -> Fds {
         Fds {
-            pids: Box::new(pids),
-            max_used: 80,
-            proc: "/proc".into(),
+            counting: Counting {
+                pids: Arc::new(pids),
+                max_used: 80,
+                proc: "/proc".into(),
+            },
+            asking: Offload::default(),
         }
     }
 
     /// At most this many percent may be open. More than 100 counts as 100.
-    pub fn max_used_percent(self, percent: u8) -> Fds {
-        Fds {
-            max_used: percent.min(100),
-            ..self
-        }
+    pub fn max_used_percent(mut self, percent: u8) -> Fds {
+        self.counting.max_used = percent.min(100);
+        self
     }
+}
 
+impl Counting {
     fn judge(&self) -> Looked {
         let pids = (self.pids)();
         if pids.is_empty() {
@@ -104,8 +116,11 @@ impl Default for Fds {
 
 impl Check for Fds {
     fn look(&self) -> Look<'_> {
-        // The kernel answers from memory: nothing here can hang.
-        Box::pin(async { self.judge() })
+        // On a thread: of thousands of processes it takes a while.
+        Box::pin(async {
+            let counting = self.counting.clone();
+            self.asking.run(move || counting.judge()).await?
+        })
     }
 
     fn component_type(&self) -> ComponentType {
@@ -120,7 +135,7 @@ impl Check for Fds {
 impl fmt::Debug for Fds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fds")
-            .field("max_used", &self.max_used)
+            .field("max_used", &self.counting.max_used)
             .finish_non_exhaustive()
     }
 }
@@ -161,6 +176,7 @@ fn name(proc: &Path, pid: i32) -> String {
 mod tests {
     use std::io::{BufRead, BufReader};
     use std::process::{Child, Command, Stdio};
+    use std::time::Duration;
 
     use super::*;
     use crate::check::FailureKind;
@@ -208,9 +224,9 @@ mod tests {
         let open = fs::read_dir(format!("/proc/{}/fd", many.pid())).unwrap().count();
         let pids = vec![few.pid(), many.pid(), -1];
         let check = Fds::of(move || pids.clone());
-        let seen = check.judge().unwrap().measured.unwrap();
+        let seen = check.counting.judge().unwrap().measured.unwrap();
         assert_eq!((seen.value, &*seen.unit), (open as f64 * 5.0, "percent"));
-        let failure = check.max_used_percent(44).judge().unwrap_err();
+        let failure = check.max_used_percent(44).counting.judge().unwrap_err();
         let pid = many.pid();
         assert_eq!(
             failure.why,
@@ -229,7 +245,7 @@ mod tests {
 
     #[test]
     fn whoever_cannot_be_counted_is_left_out_and_none_at_all_is_unknown() {
-        let failure = Fds::of(|| vec![-1, 0]).judge().unwrap_err();
+        let failure = Fds::of(|| vec![-1, 0]).counting.judge().unwrap_err();
         assert_eq!(failure.kind, FailureKind::Unknown);
         assert!(
             failure
@@ -238,9 +254,28 @@ mod tests {
             "{}",
             failure.why
         );
-        assert_eq!(Fds::of(Vec::new).judge().unwrap_err().kind, FailureKind::Unknown);
+        assert_eq!(
+            Fds::of(Vec::new).counting.judge().unwrap_err().kind,
+            FailureKind::Unknown
+        );
         let own = std::process::id() as i32;
-        assert!(Fds::of(move || vec![-1, own]).judge().is_ok());
+        assert!(Fds::of(move || vec![-1, own]).counting.judge().is_ok());
+    }
+
+    #[tokio::test]
+    async fn counting_that_takes_long_does_not_hold_up_the_thread() {
+        let (go_on, wait) = std::sync::mpsc::channel();
+        let wait = std::sync::Mutex::new(wait);
+        let own = std::process::id() as i32;
+        let check = Fds::of(move || {
+            let wait = wait.lock().unwrap();
+            wait.recv_timeout(Duration::from_secs(30))
+                .expect("the thread goes on");
+            vec![own]
+        });
+        // Somebody else on this thread lets it end.
+        let (looked, ()) = tokio::join!(check.look(), async { go_on.send(()).unwrap() });
+        assert!(looked.unwrap().measured.is_some());
     }
 
     #[test]
@@ -252,7 +287,7 @@ mod tests {
         // Other tests open and close theirs.
         assert!(after.open >= before.open + 30, "{before:?} {after:?}");
         assert!(files.len() as u64 <= after.open && after.open < after.limit);
-        let failure = Fds::new().max_used_percent(0).judge().unwrap_err();
+        let failure = Fds::new().max_used_percent(0).counting.judge().unwrap_err();
         assert!(
             failure.why.contains(&format!("(pid {own}) has ")),
             "{}",

@@ -9,9 +9,10 @@ use hyper::client::conn::http1;
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 
+use super::Invalid;
+use super::address::Address;
 use super::tls::Tls;
 use super::words::one_line;
-use super::{Address, Invalid};
 use crate::check::{Check, ComponentType, Failure, Look, Observation};
 
 /// Passes if a GET is answered with a status from 200 to 399. Redirects are not followed, the body is not read, and

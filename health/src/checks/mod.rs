@@ -14,8 +14,11 @@
 //! | `Certificate` | it is valid for 14 days | `validFor`, seconds | `certificate` |
 //!
 //! Each is made from what a config would say, and refuses what it cannot look at with an [`Invalid`]. What they
-//! report holds no URL, no password and nothing else of a secret: what a server says is passed on only without the
-//! password, on one line.
+//! report holds no URL and no password: what a server says is passed on without them, on one line. It may name a role,
+//! a database or the path of a socket.
+//!
+//! The addresses of a name are tried one after the other, each but the last for a second at most. (PostgreSQL's and
+//! MySQL's drivers have no such limit: a first address where nobody answers uses up the look.)
 //!
 //! Nothing that can hang holds up the thread, and none of it piles up: names are looked up, and files on disks that
 //! may be remote are touched, on a thread of the check's own, never a second one while the first hangs.
@@ -46,10 +49,11 @@ mod sql;
 mod tcp;
 #[cfg(any(feature = "_verified", feature = "certificate"))]
 mod tls;
+#[cfg(feature = "_server")]
+mod url;
 #[cfg(any(feature = "_server", feature = "_tls"))]
 mod words;
 
-pub use address::Address;
 #[cfg(feature = "certificate")]
 pub use certificate::Certificate;
 pub use disk::Disk;

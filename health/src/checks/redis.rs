@@ -3,18 +3,20 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError,
-};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisConnectionInfo, RedisError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::task::AbortHandle;
+use zeroize::Zeroizing;
 
+use super::Invalid;
+use super::address::Address;
 use super::confidential::Confidential;
 use super::kept::{Aged, Kept};
 use super::tls::Tls;
-use super::{Address, Invalid};
+use super::url::{Family, pairs};
 use crate::check::{Check, ComponentType, Failure, Look, Looked, Observation};
 
 /// Passes if a Redis, or what speaks its protocol (Valkey, Dragonfly, ElastiCache), answers a `PING`. A replica passes,
@@ -26,10 +28,26 @@ use crate::check::{Check, ComponentType, Failure, Look, Looked, Observation};
 /// `rediss` verifies the certificate with the system's roots (or those of `SSL_CERT_FILE`).
 pub struct Redis {
     place: Place,
-    login: RedisConnectionInfo,
-    confidential: Confidential,
+    login: Login,
+    url: Zeroizing<String>,
     kept: Kept<Connection>,
 }
+
+/// What is said once there is a connection.
+#[derive(Default)]
+struct Login {
+    user: Option<Zeroizing<String>>,
+    password: Option<Zeroizing<String>>,
+    database: i64,
+}
+
+const DEFAULT_PORT: u16 = 6379;
+
+const FAMILY: Family = Family {
+    name: "a Redis",
+    schemes: &["redis", "rediss", "valkey", "valkeys"],
+    example: "redis://USER:PASSWORD@HOST:PORT, or rediss://... for TLS",
+};
 
 enum Place {
     Network(Address),
@@ -52,49 +70,36 @@ impl Drop for Connection {
 impl Redis {
     /// A check of `redis://USER:PASSWORD@HOST:PORT/NUMBER` (of which only the host is needed), of `rediss://` with
     /// TLS, or of a Unix socket, `unix:/run/redis.sock` or `redis+unix:///run/redis.sock?pass=PASSWORD`. Valkey's
-    /// names for them (`valkey://`) do as well.
+    /// names for them (`valkey://`) do as well. Behind the `?` of a URL with a host, `db=NUMBER` is read, and what is
+    /// for other drivers is passed over.
     ///
     /// # Errors
-    /// If it is no such URL, or asks not to verify the certificate (`#insecure`).
+    /// If it is no such URL, names several hosts, has a port or a number of a database that is none, or asks not to
+    /// verify the certificate (`#insecure`).
     pub fn new(url: &str) -> Result<Redis, Invalid> {
-        let wrong = || {
-            Invalid(
-                "this is no URL of a Redis; write redis://USER:PASSWORD@HOST:PORT, or rediss://... for TLS"
-                    .into(),
-            )
-        };
         if url.ends_with("#insecure") {
             return Err(Invalid(
                 "#insecure is not supported; let SSL_CERT_FILE name a file with the server's root certificate".into(),
             ));
         }
-        // TLS is ours: the driver is to see the stream in it.
-        let (scheme, rest) = url.split_once(':').ok_or_else(wrong)?;
-        let encrypted = ["rediss", "valkeys"].contains(&scheme);
-        let plain = if encrypted {
-            format!("redis:{rest}")
-        } else {
-            url.to_owned()
-        };
-        let info = plain.into_connection_info().map_err(|_| wrong())?;
-        let place = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => {
-                let address = Address::new(host, *port);
-                if encrypted {
-                    Place::Encrypted(address, Tls::default())
-                } else {
-                    Place::Network(address)
-                }
-            }
-            ConnectionAddr::Unix(path) => Place::Socket(path.clone()),
-            _ => return Err(wrong()),
+        let (place, login) = match socket(url) {
+            Some(file) => of_socket(file)?,
+            None => of_server(url)?,
         };
         Ok(Redis {
             place,
-            login: info.redis_settings().clone(),
-            confidential: Confidential::of(url)?,
+            login,
+            url: Zeroizing::new(url.to_owned()),
             kept: Kept::default(),
         })
+    }
+
+    /// The host that the URL names, or the file of a socket.
+    pub fn host(&self) -> String {
+        match &self.place {
+            Place::Network(address) | Place::Encrypted(address, _) => address.host().to_owned(),
+            Place::Socket(path) => path.display().to_string(),
+        }
     }
 
     async fn ask(&self) -> Looked {
@@ -134,15 +139,15 @@ impl Redis {
         let (to, served) = connected.map_err(|error| self.failed(&error))?;
         let task = tokio::spawn(served).abort_handle();
         let mut connection = Connection { to, task };
-        if let Some(password) = self.login.password() {
+        if let Some(password) = &self.login.password {
             let refused = |error: RedisError| self.login_refused(&error);
-            connection
-                .authenticate(self.login.username(), password)
-                .await
-                .map_err(refused)?;
+            let user = self.login.user.as_ref().map(|user| user.as_str());
+            connection.authenticate(user, password).await.map_err(refused)?;
         }
-        if self.login.db() != 0 {
-            let asked = connection.run(redis::cmd("SELECT").arg(self.login.db())).await;
+        if self.login.database != 0 {
+            let asked = connection
+                .run(redis::cmd("SELECT").arg(self.login.database))
+                .await;
             asked.map_err(|error| self.failed(&error))?;
         }
         Ok(connection)
@@ -170,16 +175,69 @@ impl Redis {
 
     /// The server's words and its code, or the driver's.
     fn said(&self, error: &RedisError) -> String {
+        let confidential = Confidential::of(&self.url);
         let (Some(code), detail) = (error.code(), error.detail()) else {
-            return self.confidential.scrub(&error.to_string());
+            return confidential.scrub(&error.to_string());
         };
         let detail = detail.unwrap_or("an error");
-        format!(
-            "{} ({})",
-            self.confidential.scrub(detail),
-            self.confidential.scrub(code)
-        )
+        format!("{} ({})", confidential.scrub(detail), confidential.scrub(code))
     }
+}
+
+/// What stands behind the scheme of a Unix socket's URL.
+fn socket(url: &str) -> Option<&str> {
+    let (scheme, file) = url.trim().split_once(':')?;
+    let known = ["unix", "redis+unix", "valkey+unix"].contains(&scheme);
+    known.then(|| file.strip_prefix("//").unwrap_or(file))
+}
+
+/// `PATH?db=NUMBER&user=USER&pass=PASSWORD`.
+fn of_socket(file: &str) -> Result<(Place, Login), Invalid> {
+    let (path, query) = file.split_once('?').unwrap_or((file, ""));
+    if !path.starts_with('/') {
+        return Err(Invalid(
+            "there is no path of a socket in this URL; write unix:/run/redis.sock".into(),
+        ));
+    }
+    let path = percent_decode_str(path).decode_utf8_lossy().into_owned();
+    let mut login = Login::default();
+    for (name, value) in pairs(query) {
+        match name.as_str() {
+            "db" => login.database = database(&value)?,
+            "user" => login.user = Some(value),
+            "pass" => login.password = Some(value),
+            _ => {}
+        }
+    }
+    Ok((Place::Socket(path.into()), login))
+}
+
+fn of_server(text: &str) -> Result<(Place, Login), Invalid> {
+    let url = FAMILY.read(text)?;
+    if url.host.is_empty() || url.host.starts_with('/') {
+        return Err(FAMILY.wrong_part("there is no host"));
+    }
+    let address = Address::new(&url.host, url.port.unwrap_or(DEFAULT_PORT));
+    let place = match FAMILY.scheme(text) {
+        // TLS is ours: the driver is to see the stream in it.
+        Some(("rediss" | "valkeys", _)) => Place::Encrypted(address, Tls::default()),
+        _ => Place::Network(address),
+    };
+    let login = Login {
+        // redis-py's and ioredis's way to say it comes first, as it does there.
+        database: match url.query(&["db"]).unwrap_or(url.path.trim_matches('/')) {
+            "" => 0,
+            number => database(number)?,
+        },
+        user: url.user,
+        password: url.password,
+    };
+    Ok((place, login))
+}
+
+fn database(number: &str) -> Result<i64, Invalid> {
+    let number = number.parse();
+    number.map_err(|_| FAMILY.wrong_part("what should be the number of a database is none"))
 }
 
 impl Connection {

@@ -2,18 +2,21 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
-use std::path::Path;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 
 use sqlx::error::DatabaseError;
 use sqlx::{ConnectOptions, Connection, Error};
 use tokio_rustls::rustls;
+use zeroize::Zeroizing;
 
-use super::Address;
+use super::Invalid;
+use super::address::Address;
 use super::confidential::Confidential;
 use super::kept::{Aged, Kept};
+use super::url::{Family, ServerUrl};
 use super::words::one_line;
-use crate::check::{Failure, Looked, Observation};
+use crate::check::{Failure, Looked, Observation, Offload};
 
 /// A statement rather than the driver's ping: that is answered by MySQL's proxies themselves, also when no database is
 /// behind them (ProxySQL does), and PostgreSQL has none; the driver's, an empty `Sync`, leads nowhere beyond the
@@ -24,7 +27,16 @@ pub(super) const STATEMENT: &str = "SELECT 1";
 pub(super) type Asking<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
 
 /// A kind of database.
-pub(super) trait Kind: Connection {
+pub(super) trait Kind: Connection + 'static {
+    /// Its URLs.
+    const FAMILY: Family;
+
+    /// Whether a check can be made of this URL. It asks nobody: the supervisor, which must not, calls it.
+    fn accepts(url: &ServerUrl) -> Result<(), Invalid>;
+
+    /// What the driver makes of the URL, of variables and of files; may block. The URL was accepted.
+    fn options(url: &ServerUrl) -> Result<(Self::Options, Place), Invalid>;
+
     /// Runs [`STATEMENT`]. The same words for all of them; but only where the type is known does the compiler see that
     /// it can go to another thread.
     fn ask(&mut self) -> Asking<'_>;
@@ -35,10 +47,17 @@ pub(super) trait Kind: Connection {
 
 /// A database server, and the connection to it.
 pub(super) struct Server<C: Kind> {
+    url: Arc<Zeroizing<String>>,
+    known: OnceLock<Known<C>>,
+    getting_known: Offload<Result<Known<C>, Invalid>>,
+    kept: Kept<C>,
+}
+
+/// What is made of the URL by the first look.
+struct Known<C: Kind> {
     options: C::Options,
     place: Place,
     confidential: Confidential,
-    kept: Kept<C>,
 }
 
 /// Where a server listens.
@@ -46,15 +65,6 @@ pub(super) enum Place {
     Network(Address),
     /// For people.
     Socket(String),
-}
-
-impl Place {
-    pub fn new(host: &str, port: u16, socket: Option<&Path>) -> Place {
-        match socket {
-            Some(path) => Place::Socket(path.display().to_string()),
-            None => Place::Network(Address::new(host, port)),
-        }
-    }
 }
 
 impl std::fmt::Display for Place {
@@ -67,13 +77,34 @@ impl std::fmt::Display for Place {
 }
 
 impl<C: Kind> Server<C> {
-    pub fn new(options: C::Options, place: Place, confidential: Confidential) -> Server<C> {
-        Server {
-            options,
-            place,
-            confidential,
+    pub fn new(url: &str) -> Result<Server<C>, Invalid> {
+        C::accepts(&C::FAMILY.read(url)?)?;
+        Ok(Server {
+            url: Arc::new(Zeroizing::new(url.to_owned())),
+            known: OnceLock::new(),
+            getting_known: Offload::default(),
             kept: Kept::default(),
+        })
+    }
+
+    /// The host that the URL names, or a socket; in the query it has these names, the first of which wins.
+    pub fn host(&self, names: &[&str]) -> Option<String> {
+        let url = C::FAMILY.read(&self.url).ok()?;
+        let host = names.iter().find_map(|name| url.query(&[name]));
+        let host = host.unwrap_or(&url.host).to_owned();
+        Some(host).filter(|host| !host.is_empty())
+    }
+
+    /// On a thread: without a user in the URL, PostgreSQL's driver asks the system for the name of the account, and
+    /// the system may ask a directory service.
+    async fn known(&self) -> Result<&Known<C>, Failure> {
+        if let Some(known) = self.known.get() {
+            return Ok(known);
         }
+        let url = Arc::clone(&self.url);
+        let made = self.getting_known.run(move || Known::of(&url)).await?;
+        let made = made.map_err(|invalid| Failure::new(invalid.to_string()))?;
+        Ok(self.known.get_or_init(|| made))
     }
 
     /// One statement over the connection that is there; if it is broken, one attempt with a new one.
@@ -84,19 +115,16 @@ impl<C: Kind> Server<C> {
             self.keep(kept).await;
             return Ok(Observation::default());
         }
+        let known = self.known().await?;
         // The driver looks names up in a pool of threads that lookups which hang would fill; here one thread is the
         // most that they cost.
-        if let Place::Network(address) = &self.place {
+        if let Place::Network(address) = &known.place {
             address.look_up().await?;
         }
-        let connection = self
-            .options
-            .connect()
-            .await
-            .map_err(|error| self.failed(&error))?;
-        let mut fresh = Aged::new(connection);
+        let connected = known.options.connect().await;
+        let mut fresh = Aged::new(connected.map_err(|error| known.failed(&error))?);
         let asked = fresh.connection.ask().await;
-        asked.map_err(|error| self.failed(&error))?;
+        asked.map_err(|error| known.failed(&error))?;
         self.keep(fresh).await;
         Ok(Observation::default())
     }
@@ -106,6 +134,17 @@ impl<C: Kind> Server<C> {
             // It goes either way; this is to say goodbye, or the server would count it as one that was lost.
             let _ = old.close().await;
         }
+    }
+}
+
+impl<C: Kind> Known<C> {
+    fn of(url: &str) -> Result<Known<C>, Invalid> {
+        let (options, place) = C::options(&C::FAMILY.read(url)?)?;
+        Ok(Known {
+            options,
+            place,
+            confidential: Confidential::of(url),
+        })
     }
 
     fn failed(&self, error: &Error) -> Failure {
@@ -133,13 +172,4 @@ impl<C: Kind> Server<C> {
             error => format!("asking {place}: {}", scrub(&error.to_string())),
         })
     }
-}
-
-/// The URL with the scheme that the driver knows, if it is one of `schemes`, with or without the driver that
-/// SQLAlchemy has behind a plus (`postgresql+psycopg`).
-pub(super) fn with_scheme(url: &str, schemes: &[&str], scheme: &str) -> Option<String> {
-    let (written, rest) = url.split_once("://")?;
-    let base = written.split('+').next().unwrap_or(written);
-    let known = schemes.iter().any(|scheme| base.eq_ignore_ascii_case(scheme));
-    known.then(|| format!("{scheme}://{rest}"))
 }

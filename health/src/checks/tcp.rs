@@ -1,6 +1,7 @@
 //! Somebody accepts a connection.
 
-use super::{Address, Invalid};
+use super::Invalid;
+use super::address::Address;
 use crate::check::{Check, Look, Observation};
 
 /// Passes if a TCP connection is accepted. The connection is closed at once, nothing is sent.

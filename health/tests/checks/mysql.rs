@@ -34,6 +34,13 @@ async fn urls_lead_there_by_network_socket_and_tls() {
         format!("mysql://app:{PASSWORD_ENCODED}@localhost?socket={socket}"),
         format!("{}?ssl-mode=disabled", server.url()),
         format!("{}?ssl-mode=required", server.url()),
+        format!("{}?sslmode=VERIFY-CA&sslca={root}", server.url()),
+        format!("{}?sslmode=no-verify", server.url()),
+        // Of Prisma, PyMySQL and mysql2.
+        format!(
+            "{}?connection_limit=5&charset=utf8&sslaccept=strict&timezone=Z&ssl=%7B%7D",
+            server.url()
+        ),
         format!("mysql://app:{PASSWORD_ENCODED}@localhost:{port}?ssl-mode=verify_identity&ssl-ca={root}"),
     ] {
         let check = MySql::new(&url).unwrap_or_else(|error| panic!("{url}: {error}"));
@@ -87,6 +94,8 @@ fn what_is_no_url_is_refused_and_not_repeated() {
         "mysql://app:secret@h:port/d",
         "mysql://app:12/secret@h/d",
         "mysql://app:secret@h/d?ssl-mode=secret",
+        "mysql://app:x@secret1:1,secret2:2/d",
+        "mysql://app:x@%2Fsecret/d",
     ] {
         let error = MySql::new(url).expect_err(url).to_string();
         let has_remedy = error.contains("write mysql://") || error.contains("percent-encoded");

@@ -6,7 +6,7 @@ use runmate_health::checks::Postgres;
 
 use crate::support::certificates::Authority;
 use crate::support::postgres::Postgres as Server;
-use crate::support::{PASSWORD, look, look_for, passes, until, why};
+use crate::support::{PASSWORD, alone, block_on, look, look_for, passes, until, why};
 
 #[tokio::test]
 async fn a_look_is_one_statement_and_all_share_one_connection() {
@@ -39,6 +39,22 @@ async fn urls_lead_there_by_network_socket_and_tls() {
         format!("postgres://app:{password}@[::ffff:127.0.0.1]:{port}/postgres"),
         format!("postgres:///postgres?host={dir}&port={port}&user=app&password={password}"),
         format!("postgres://app:{password}@{encoded}:{port}/postgres"),
+        // Cloud SQL's form.
+        format!("postgres://app:{password}@/postgres?host={dir}&port={port}"),
+        // Of node-postgres, Prisma, asyncpg and psycopg; the last of them ask libpq for what the driver lacks.
+        format!("{}?sslmode=no-verify", server.url()),
+        format!(
+            "{}?connection_limit=5&schema=public&pgbouncer=true&sslmode=prefer",
+            server.url()
+        ),
+        format!(
+            "{}?application_name=shop&channel_binding=require&target_session_attrs=read-write",
+            server.url()
+        ),
+        format!(
+            "{}?options%5Bstatement_timeout%5D=5000&keepalives=1",
+            server.url()
+        ),
     ] {
         let check = Postgres::new(&url).unwrap_or_else(|error| panic!("{url}: {error}"));
         if let Err(failure) = look(&check).await {
@@ -133,6 +149,30 @@ async fn a_session_that_was_ended_by_force_is_replaced_within_the_look() {
     passes(&check).await;
 }
 
+/// As the driver reads them, at the first look.
+#[test]
+fn what_the_url_lacks_comes_from_variables() {
+    alone(
+        "postgres::what_the_url_lacks_comes_from_variables",
+        &[],
+        || {
+            let server = Server::start();
+            let variables = [
+                ("PGHOST", server.dir()),
+                ("PGPORT", server.port.to_string()),
+                ("PGUSER", "app".to_owned()),
+                ("PGPASSWORD", PASSWORD.to_owned()),
+            ];
+            (variables.map(|(name, value)| (name, value.into())).into(), server)
+        },
+        || {
+            let check = Postgres::new("postgres:///postgres").unwrap();
+            assert_eq!(check.host(), None);
+            block_on(async { passes(&check).await });
+        },
+    );
+}
+
 #[test]
 fn what_is_no_url_is_refused_and_not_repeated() {
     for url in [
@@ -144,10 +184,23 @@ fn what_is_no_url_is_refused_and_not_repeated() {
         "postgres://app:x@h/d?sslmode=secret",
         "postgres://app:secret@h:port/d",
         "postgres://app:secret@h/d?hostaddr=secret",
+        "postgres://app:secret@h/d?port=secret",
+        "postgres://app:x@secret1:5432,secret2:5432/d",
+        "postgres://app:x@/d?host=secret1,secret2",
     ] {
         let error = Postgres::new(url).expect_err(url).to_string();
         let has_remedy = error.contains("write postgres://") || error.contains("percent-encoded");
         assert!(has_remedy && !error.contains("secret"), "{error}");
+    }
+    for (url, part) in [
+        ("postgres://h1:5432,h2:5432/d", "one host only"),
+        ("postgres:///d?host=h1,h2", "one host only"),
+        ("postgres://h/d?sslmode=x", "sslmode is none of disable, "),
+        ("postgres://h/d?hostaddr=x", "hostaddr is no IP address"),
+        ("postgres://h:x/d", "port"),
+    ] {
+        let error = Postgres::new(url).expect_err(url).to_string();
+        assert!(error.contains(part), "{error}");
     }
     let check = Postgres::new(&format!("postgres://app:{}@h/d", "secret")).unwrap();
     assert_eq!(format!("{check:?}"), "Postgres { .. }");

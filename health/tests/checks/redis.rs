@@ -40,6 +40,8 @@ async fn urls_lead_there_by_network_and_socket() {
         server.url(),
         format!("{}/3", server.url()),
         format!("redis://default:{PASSWORD_ENCODED}@localhost:{port}?protocol=resp3"),
+        // Of Celery and ioredis.
+        format!("{}/0?ssl_cert_reqs=required&family=6&db=3", server.url()),
         format!("valkey://:{PASSWORD_ENCODED}@[::ffff:127.0.0.1]:{port}"),
         format!("unix:{socket}?pass={PASSWORD_ENCODED}"),
         format!("redis+unix://{socket}?pass={PASSWORD_ENCODED}&db=2"),
@@ -130,7 +132,11 @@ fn what_is_no_url_is_refused_and_not_repeated() {
         "redis://:secret@h/secret",
         "redis://:secret@h:port",
         "redis://app:12/secret@h",
-        "redis://:secret@0.0.0.0",
+        "redis://:secret@secret1:1,secret2:2",
+        "redis:///secret",
+        "unix:secret",
+        "unix:/x?db=secret",
+        "redis://h/0?db=secret",
         "rediss://:secret@h/#insecure",
     ] {
         let error = Redis::new(url).expect_err(url).to_string();

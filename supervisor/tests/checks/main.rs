@@ -15,3 +15,4 @@ mod outage;
 mod restart;
 mod secrecy;
 mod stop;
+mod system;

@@ -12,7 +12,8 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
 use self::validity::Validity;
-use super::{Address, Invalid};
+use super::Invalid;
+use super::address::Address;
 use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation, Offload};
 
 const MEASURES: &str = "validFor";

@@ -9,7 +9,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use crate::check::Failure;
-use crate::checks::Address;
+use crate::checks::address::Address;
 use crate::checks::tls;
 
 /// Shakes hands until the certificate was shown; what becomes of the handshake after that does not matter. Nothing is

@@ -94,8 +94,19 @@ fn url(value: &Value, example: &str, kind: fn(Text) -> CheckKind) -> Option<Chec
     None
 }
 
+/// A path. It is shown wherever the check is, which a URL must not be.
+fn path(value: &Value, example: &str) -> Option<PathBuf> {
+    let text = value.filled(example)?;
+    let is_path = !text.contains("://");
+    value.check(
+        is_path
+            .then(|| text.into())
+            .ok_or_else(|| format!("cannot be a URL; write {example}")),
+    )
+}
+
 fn disk(value: &Value) -> Option<CheckKind> {
-    let path = |value: &Value| value.filled("a path such as \"/tmp\"").map(PathBuf::from);
+    let path = |value: &Value| path(value, "a path such as \"/tmp\"");
     let mut min_free = Share::Percent(10);
     if let DeValue::String(_) = value.value {
         return path(value).map(|path| CheckKind::Disk { path, min_free });
@@ -165,7 +176,7 @@ fn certificate(value: &Value) -> Option<CheckKind> {
         let given = ready::one_of(&table, keys::CERTIFICATE_KINDS, "look at");
         let of = given.first()?;
         match of.key.ends_with(".file") {
-            true => CertificateOf::File(of.filled("a path such as \"/etc/tls/server.pem\"")?.into()),
+            true => CertificateOf::File(path(of, "a path such as \"/etc/tls/server.pem\"")?),
             false => CertificateOf::Server(of.filled("a server such as \"api.example.com:443\"")?),
         }
     };

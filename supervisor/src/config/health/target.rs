@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use runmate_health::checks;
 
 use super::plan::{CertificateOf, CheckKind, Share};
-use crate::config::{Text, units};
+use crate::config::{Command, Text, units};
 
 /// The schemes of URLs with the key that they belong under.
 const SCHEMES: &[(&str, &str)] = &[
@@ -57,10 +57,9 @@ pub(crate) fn check_url(kind: &CheckKind, url: &str) -> Result<(), String> {
 
 /// Whether this is the `HOST:PORT` of a server.
 pub(super) fn check_server(server: &str) -> Result<(), String> {
+    // Not what was given: a variable may hold something else than was thought.
     checks::Certificate::of_server(server).map(drop).map_err(|_| {
-        format!(
-            "{server:?} is no server; write one such as \"api.example.com:443\", or a path with a '/' in front"
-        )
+        "is no server; write one such as \"api.example.com:443\", or a path with a '/' in front".to_owned()
     })
 }
 
@@ -94,24 +93,53 @@ impl CheckKind {
     }
 
     /// Whether other containers may use the same: then all of them see it fail at once. Where secrets hide the
-    /// address, it counts as shared.
+    /// address, or PGHOST says it, it counts as shared.
     pub(super) fn is_shared(&self) -> bool {
         let Some(url) = self.url() else { return false };
-        let Some(host) = url.literal().map(authority) else {
+        let Some(host) = url.literal().map(|url| self.host(url)) else {
             return true;
         };
-        let host = without_port(host);
-        let ip = host.parse::<IpAddr>();
-        // Without a host it is a socket file, or the driver's default: here.
-        !(host.is_empty() || host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback()))
+        match host {
+            Host::Named(host) => {
+                let ip = host.parse::<IpAddr>();
+                !(host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback()))
+            }
+            Host::Here => false,
+            Host::Elsewhere => true,
+        }
     }
+
+    /// The host of a URL, as the check itself understands it.
+    fn host(&self, url: &str) -> Host {
+        let named = match self {
+            CheckKind::Postgres(_) => match checks::Postgres::new(url).map(|check| check.host()) {
+                Ok(None) => return Host::Elsewhere,
+                host => host.ok().flatten(),
+            },
+            CheckKind::MySql(_) => checks::MySql::new(url).ok().and_then(|check| check.host()),
+            CheckKind::Redis(_) => checks::Redis::new(url).ok().map(|check| check.host()),
+            _ => Some(without_port(authority(url)).to_owned()),
+        };
+        match named {
+            // A socket's is the path of its file.
+            Some(host) if !host.starts_with('/') => Host::Named(host),
+            _ => Host::Here,
+        }
+    }
+}
+
+/// Where a URL leads.
+enum Host {
+    /// To this host, by name or address.
+    Named(String),
+    /// To a socket's file, or to this machine by default.
+    Here,
+    /// To where PGHOST says, if it says something.
+    Elsewhere,
 }
 
 /// Host and port of a URL, or of a bare `HOST:PORT`: never the user, the password, the path or the query.
 fn authority(url: &str) -> &str {
-    if url.starts_with("unix:") {
-        return "";
-    }
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let authority = &rest[..end];
@@ -129,9 +157,12 @@ fn without_port(authority: &str) -> &str {
 /// What is looked at, for people: of URLs host and port, of those with secrets only the names of these.
 pub(in crate::config) fn describe(kind: &CheckKind) -> String {
     if let Some(url) = kind.url() {
-        return match url.literal().map(authority) {
-            Some("") => "on this machine".to_owned(),
-            Some(host) => host.to_owned(),
+        return match url.literal().map(|url| (kind.host(url), authority(url))) {
+            Some((Host::Here, _)) => "on this machine".to_owned(),
+            Some((Host::Elsewhere, _)) => "on the host of PGHOST, or on this machine".to_owned(),
+            // The query may name another one.
+            Some((Host::Named(host), authority)) if without_port(authority) != host => host,
+            Some((Host::Named(_), authority)) => authority.to_owned(),
             None => url
                 .secrets()
                 .map(|name| format!("${{{name}}}"))
@@ -140,7 +171,9 @@ pub(in crate::config) fn describe(kind: &CheckKind) -> String {
         };
     }
     match kind {
-        CheckKind::Exec(command) => command.to_string(),
+        // Words may come from variables, such as the password in redis-cli -a ${PASSWORD}.
+        CheckKind::Exec(Command::Argv(argv)) => argv.first().cloned().unwrap_or_default(),
+        CheckKind::Exec(_) => "/bin/sh".to_owned(),
         CheckKind::Disk { path, min_free } => {
             let least = match min_free {
                 Share::Bytes(bytes) => format!("{bytes} bytes"),

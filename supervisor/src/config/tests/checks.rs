@@ -205,8 +205,16 @@ tcp = "[::1]:6379"
 tcp = "cache.example.com:6379"
 [health.check.hidden]
 tcp = "${PASSWORD}:1"
+[health.check.socket]
+postgres = "postgres:///app?host=/run/postgresql&password=hush"
+[health.check.asked]
+postgres = "postgres://app:hush@/app?host=db.example.com&password=hush"
+[health.check.default]
+postgres = "postgres:///app"
 [health.check.queue]
-exec = ["no-such-program"]
+exec = ["no-such-program", "-a", "hush"]
+[health.check.shell]
+exec = "redis-cli -a hush ping"
 [health.check.space]
 disk = { path = "/nowhere/data", min_free = "1MiB" }
 [health.check.certificate]
@@ -240,7 +248,11 @@ fn checks_are_explained_without_what_may_be_secret() {
             format!("near: tcp [::1]:6379, {usual}, in PID 1"),
             format!("far: tcp cache.example.com:6379, {usual}, in the helper"),
             format!("hidden: tcp ${{PASSWORD}}, {usual}, in PID 1 or in the helper"),
+            format!("socket: postgres on this machine, {usual}, in the helper"),
+            format!("asked: postgres db.example.com, {usual}, in the helper"),
+            format!("default: postgres on the host of PGHOST, or on this machine, {usual}, in the helper"),
             format!("queue: exec no-such-program, {usual}, in PID 1"),
+            format!("shell: exec /bin/sh, {usual}, in PID 1"),
             format!("space: disk /nowhere/data, at least 1048576 bytes free, {usual}, in PID 1"),
             format!("certificate: certificate /nowhere/tls.pem, valid for 14d or more, {usual}, in the helper"),
             format!("memory: memory at most 90% used, {usual}, in PID 1"),

@@ -204,7 +204,7 @@ fn what_is_wrong_is_said_with_the_remedy() {
         ),
         (
             "certificate = \"api.example.com\"",
-            "certificate: \"api.example.com\" is no server; write one such as \"api.example.com:443\", or a path with \
+            "certificate: is no server; write one such as \"api.example.com:443\", or a path with \
              a '/' in front"
                 .to_owned(),
         ),
@@ -303,6 +303,28 @@ fn a_url_under_the_wrong_key_is_not_shown() {
 }
 
 #[test]
+fn a_variable_in_the_wrong_place_is_not_shown() {
+    let url = "postgres://app:hush@db.example.com:5432/x?sslmode=disable";
+    for key in [
+        "certificate = \"${DATABASE_URL}\"",
+        "certificate = { server = \"${DATABASE_URL}\" }",
+        "certificate = { file = \"${DATABASE_URL}\" }",
+        "disk = \"${DATABASE_URL}\"",
+        "disk = { path = \"${DATABASE_URL}\" }",
+        "mysql = \"${DATABASE_URL}\"",
+        "redis = \"${DATABASE_URL}\"",
+        "http = \"${DATABASE_URL}\"",
+        "tcp = \"${DATABASE_URL}\"",
+    ] {
+        let world = World::new().env("DATABASE_URL", url);
+        let text = format!("{APP}[health.check.it]\n{key}");
+        let found = world.read(&text).expect_err(key).to_string();
+        assert!(found.contains("; write "), "{found}");
+        assert!(!found.contains("hush"), "{key}: {found}");
+    }
+}
+
+#[test]
 fn secrets_in_urls_do_not_appear_in_debug_output() {
     let found = check("postgres = \"postgres://app:hush@db.example.com/x?token=hush\"");
     assert!(!format!("{found:?}").contains("hush"), "{found:?}");
@@ -318,6 +340,10 @@ fn a_critical_check_of_what_a_fleet_shares_is_warned_of() {
         "redis = \"rediss://cache.example.com\"",
         "http = \"https://api.example.com/up\"",
         "tcp = \"192.0.2.7:5432\"",
+        "postgres = \"postgres:///app?host=db.example.com\"",
+        "postgres = \"postgres://localhost/app?hostaddr=192.0.2.7\"",
+        // Where PGHOST says.
+        "postgres = \"postgres:///app\"",
     ] {
         assert_eq!(
             warnings(&format!("{shared}\nlevel = \"critical\"")),
@@ -334,6 +360,11 @@ fn a_critical_check_of_what_a_fleet_shares_is_warned_of() {
         "postgres = \"postgres://app:pw@127.0.0.1/app\"",
         "mysql = \"mysql://app:pw@[::1]:3306/app\"",
         "redis = \"redis://localhost\"",
+        "redis = \"unix:/run/redis.sock\"",
+        "postgres = \"postgres:///app?host=/run/postgresql\"",
+        "postgres = \"postgres://db.example.com/app?host=127.0.0.1\"",
+        "mysql = \"mysql://db.example.com/app?socket=/run/mysqld.sock\"",
+        "mysql = \"mysql:///app\"",
         "http = \"http://127.0.0.5:8000/up\"",
         "tcp = \"[::1]:5432\"",
         "exec = [\"true\"]",
