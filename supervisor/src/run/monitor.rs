@@ -101,11 +101,6 @@ impl Monitor {
         self.restarts.count(seen, began, ready_since).then_some(process)
     }
 
-    /// The check that has a process restarted, and why it fails.
-    pub fn why_unhealthy(&self, process: ProcessId) -> Option<(&str, &str)> {
-        self.restarts.reason(process)
-    }
-
     /// Gives the endpoints a new state, if it is new. `view` is how things are, `now` how long we have been running.
     pub fn publish(&mut self, view: impl FnOnce() -> View, now: Duration) {
         let Some(health) = &self.health else { return };
