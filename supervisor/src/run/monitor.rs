@@ -22,7 +22,7 @@ pub(super) struct Monitor {
     /// Whether somebody can ask.
     served: bool,
     published: Option<View>,
-    /// To be started with the processes.
+    /// To be started, once the migrations are over.
     checks: Option<Checks>,
     /// The task that keeps the helper that runs checks.
     keeper: Option<AbortHandle>,
@@ -67,6 +67,11 @@ impl Monitor {
     /// Says what the checks are. None is started before.
     pub fn give_checks(&mut self, checks: Checks) {
         self.checks = Some(checks);
+    }
+
+    /// Whether there are checks that were not started.
+    pub fn has_new_checks(&self) -> bool {
+        self.checks.is_some()
     }
 
     /// The checks begin.

@@ -94,9 +94,8 @@ impl Supervisor {
         &mut self.children
     }
 
-    /// Everything is there: the checks begin, and the processes.
+    /// Everything is there: the processes begin.
     pub fn start(&mut self) {
-        self.monitor.start_checks(&self.sender, &self.sink);
         self.feed(Event::Start);
     }
 
@@ -202,6 +201,19 @@ impl Supervisor {
             for action in others {
                 events.extend(self.perform(action));
             }
+        }
+        self.begin_checks();
+    }
+
+    /// The checks begin once the migrations are over: a database that is being made, and an app that waits for it,
+    /// are nothing to look at.
+    fn begin_checks(&mut self) {
+        if self.is_stopping() || !self.monitor.has_new_checks() {
+            return;
+        }
+        let unready = self.machine.view().unready;
+        if self.plan.migration().is_none_or(|task| !unready.contains(&task)) {
+            self.monitor.start_checks(&self.sender, &self.sink);
         }
     }
 
