@@ -42,8 +42,12 @@ pub(super) struct Remote {
 /// The helper applies the timeout; its answer is waited for this much longer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Longer than any container is frozen: [`keep`] answers each look, and knows whom to blame.
-const OVERTIME: Duration = Duration::from_secs(24 * 3600);
+/// How long past its timeout a look waits for [`keep`]: that answers each, and knows whom to blame, but it puts off what
+/// is overdue for as long as the container is frozen time and again.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// At its own limit the library would take what is looked at for failed.
+const OVERTIME: Duration = Duration::from_secs(25 * 3600);
 
 /// The pause before it is started again; it doubles from the first to the second, and is the first again after
 /// it lived for the third.
@@ -64,8 +68,7 @@ impl Check for Remote {
                 reply,
             };
             let _ = self.asks.send(ask);
-            let gone = |_| Err(Failure::unknown("the helper that runs it is gone"));
-            looked.await.unwrap_or_else(gone)
+            answer_within(self.timeout.saturating_add(LONGEST_WAIT), looked).await
         })
     }
 
@@ -75,6 +78,15 @@ impl Check for Remote {
 
     fn overtime(&self) -> Duration {
         OVERTIME
+    }
+}
+
+/// The answer to a look. Without one nothing is known.
+async fn answer_within(limit: Duration, looked: oneshot::Receiver<Looked>) -> Looked {
+    match timeout(limit, looked).await {
+        Ok(Ok(looked)) => looked,
+        Ok(Err(_)) => unknown("is gone"),
+        Err(_) => unknown("does not answer"),
     }
 }
 
@@ -280,5 +292,39 @@ async fn converse(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runmate_health::FailureKind;
+
+    #[test]
+    fn a_look_that_nobody_answers_tells_nothing() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        runtime.unwrap().block_on(async {
+            let (asks, mut inbox) = mpsc::unbounded_channel();
+            let remote = Remote {
+                target: 0,
+                timeout: Duration::from_secs(1),
+                component_type: ComponentType::Component,
+                asks,
+            };
+            assert!(
+                LONGEST_WAIT < remote.overtime(),
+                "the library's limit comes later"
+            );
+            let (_reply, looked) = oneshot::channel();
+            let looked = answer_within(Duration::from_millis(10), looked).await;
+            assert_eq!(looked.unwrap_err().kind, FailureKind::Unknown);
+            // Whoever keeps the helper is gone.
+            let (looked, ()) = tokio::join!(remote.look(), async {
+                drop(inbox.recv().await);
+            });
+            assert_eq!(looked.unwrap_err().kind, FailureKind::Unknown);
+        });
     }
 }
