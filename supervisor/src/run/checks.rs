@@ -3,18 +3,18 @@
 //! All of them have their schedule and their thresholds in PID 1. What needs a driver, TLS or a name to be looked
 //! up is looked at by the helper, and a command is run by the one waiter.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use runmate_health::{Check, ComponentType, Failure, Health, Look, Observation, checks};
+use runmate_health::{Check, ComponentType, Health, checks};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::errands::{Errand, Running};
+use super::commands::Command;
 use super::keeper::{self, Remote};
-use super::log::end_in_words;
 use super::outcomes::Seen;
 use super::probes::{Message, Sender};
 use crate::config::{self, CertificateOf, CheckKind, HealthCheck, Plan, Share, Text};
@@ -104,10 +104,7 @@ impl Checks {
             let HealthCheck { name, settings, .. } = &plan.health.checks[index];
             let check: Box<dyn Check> = match place {
                 Place::Here(check) => check,
-                Place::Command => Box::new(Command {
-                    index,
-                    sender: sender.clone(),
-                }),
+                Place::Command => Box::new(Command::new(index, settings.timeout, sender.clone())),
                 Place::Helper(target, component_type) => Box::new(Remote {
                     target,
                     timeout: settings.timeout,
@@ -234,34 +231,21 @@ fn disk(path: &Path, min_free: Share) -> checks::Disk {
     }
 }
 
-/// The loop hears of each look that changes something, and of all looks of checks that restart a process.
+/// The loop hears of each look that changes something, of first ones that tell nothing, and of all looks of checks that
+/// restart a process.
 fn observe(plan: &Plan, health: &Health, sender: Sender) {
     let restarting = plan.health.checks.iter().filter(|check| check.restart.is_some());
     let restarting: Vec<String> = restarting.map(|check| check.name.clone()).collect();
+    let unseen = plan.health.checks.iter().map(|check| check.name.clone());
+    let unseen: Mutex<BTreeSet<String>> = Mutex::new(unseen.collect());
     health.observe(move |outcome| {
-        let news = outcome.change.is_some() || outcome.stale_changed;
-        if news || restarting.iter().any(|name| name == outcome.name) {
-            let _ = sender.send(Message::Looked(Box::new(Seen::from(outcome))));
+        let first = unseen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(outcome.name);
+        let seen = Seen::new(outcome, first);
+        if seen.is_news() || restarting.iter().any(|name| name == outcome.name) {
+            let _ = sender.send(Message::Looked(Box::new(seen)));
         }
     });
-}
-
-/// Passes if a command exits with 0. Dropping a look kills the command and what it has started.
-struct Command {
-    index: usize,
-    sender: Sender,
-}
-
-impl Check for Command {
-    fn look(&self) -> Look<'_> {
-        Box::pin(async {
-            let mut running = Running::start(Errand::Check(self.index), &self.sender);
-            match running.outcome().await {
-                Some(Ok(end)) if end.succeeded() => Ok(Observation::default()),
-                Some(Ok(end)) => Err(Failure::new(format!("its command {}", end_in_words(end)))),
-                Some(Err(why)) => Err(Failure::new(format!("cannot run its command: {why}"))),
-                None => Err(Failure::unknown("the container stops")),
-            }
-        })
-    }
 }

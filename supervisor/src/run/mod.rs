@@ -3,6 +3,7 @@
 mod boot;
 mod checks;
 mod children;
+mod commands;
 mod errands;
 mod exit;
 mod health;

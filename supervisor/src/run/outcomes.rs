@@ -15,6 +15,8 @@ pub(super) struct Seen {
     level: CheckLevel,
     state: CheckState,
     change: Option<Change>,
+    /// No look of its check came before.
+    first: bool,
     stale: bool,
     stale_changed: bool,
     /// Why it did not pass, and whether it is known to fail.
@@ -22,27 +24,39 @@ pub(super) struct Seen {
     pub took: Duration,
 }
 
-impl From<&Outcome<'_>> for Seen {
-    fn from(outcome: &Outcome<'_>) -> Seen {
+impl Seen {
+    /// `first`: it is the first one of its check.
+    pub fn new(outcome: &Outcome<'_>, first: bool) -> Seen {
         Seen {
             name: outcome.name.to_owned(),
             level: outcome.level,
             state: outcome.state,
             change: outcome.change.cloned(),
+            first,
             stale: outcome.stale,
             stale_changed: outcome.stale_changed,
             why: outcome.failure.map(|failure| (failure.kind, failure.why.clone())),
             took: outcome.took,
         }
     }
-}
 
-impl Seen {
+    /// Whether the log is to say something.
+    pub fn is_news(&self) -> bool {
+        self.change.is_some() || self.stale_changed || self.is_blind()
+    }
+
+    /// Whether it told nothing, and nothing was known before. What hinders it (no CA roots, say) hinders every look.
+    fn is_blind(&self) -> bool {
+        self.first && matches!(self.why, Some((FailureKind::Unknown, _)))
+    }
+
     /// What is new, for the log.
     pub fn lines(&self) -> impl Iterator<Item = Line> {
         let changed = self.change.as_ref().map(|change| self.changed(change));
         let stale = self.stale_changed.then(|| self.stale_line());
-        changed.into_iter().chain(stale)
+        // One line is enough for the same reason.
+        let blind = (self.is_blind() && stale.is_none()).then(|| self.blind_line());
+        changed.into_iter().chain(stale).chain(blind)
     }
 
     fn changed(&self, change: &Change) -> Line {
@@ -65,6 +79,18 @@ impl Seen {
             .with("to", change.to.name());
         line.with_some("why", change.why.as_deref())
             .with("took", seconds(self.took))
+    }
+
+    fn blind_line(&self) -> Line {
+        let (name, why) = (&self.name, self.why().unwrap_or_default());
+        Line::new(
+            Level::Warn,
+            "check_unknown",
+            format!("{name} cannot be looked at: {why}"),
+        )
+        .with("name", name.as_str())
+        .with("check_level", self.level.name())
+        .with("why", why)
     }
 
     fn stale_line(&self) -> Line {
@@ -194,6 +220,7 @@ mod tests {
             level: CheckLevel::Degraded,
             state: CheckState::Passing,
             change: None,
+            first: false,
             stale: false,
             stale_changed: false,
             why: why.map(|kind| (kind, "nobody listens".to_owned())),
@@ -260,6 +287,26 @@ mod tests {
         );
         assert!(!restarts.count(&failed, later, Some(later)));
         assert!(restarts.count(&failed, later + INTERVAL, Some(later)));
+    }
+
+    #[test]
+    fn only_the_first_look_that_tells_nothing_is_a_line_at_once() {
+        let lines = |first, kind| {
+            let seen = Seen { first, ..seen(kind) };
+            let lines: Vec<String> = seen.lines().map(|line| line.to_json()).collect();
+            assert_eq!(seen.is_news(), !lines.is_empty());
+            lines
+        };
+        let said = lines(true, Some(FailureKind::Unknown));
+        assert_eq!(said.len(), 1);
+        assert!(
+            said[0].contains("up cannot be looked at: nobody listens"),
+            "{}",
+            said[0]
+        );
+        assert_eq!(lines(false, Some(FailureKind::Unknown)), [""; 0]);
+        assert_eq!(lines(true, Some(FailureKind::Failed)), [""; 0]);
+        assert_eq!(lines(true, None), [""; 0]);
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl Supervisor {
             // Of an earlier life.
             Message::Ready(..) | Message::NotYet(..) => {}
             // A look that begins now would only be in the way of the stop.
-            Message::Run(Errand::Check(_) | Errand::Helper(..), ..) if self.is_stopping() => {}
+            Message::Run(Errand::Check(..) | Errand::Helper(..), ..) if self.is_stopping() => {}
             Message::Run(errand, id, reply) => self.children.run(errand, id, reply),
             Message::GiveUp(id) => self.children.give_up(id),
             // Tasks before it, migrations above all, may take their time.
