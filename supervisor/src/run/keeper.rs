@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Socket;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,8 +19,10 @@ use zeroize::Zeroizing;
 use super::errands::{Errand, Running};
 use super::log;
 use super::probes::Sender;
+use crate::helper;
 use crate::helper::check_protocol::{Answer, Inbox, Request, frame, send, send_now};
 use crate::output::{Level, Line, Sink};
+use crate::process::{Output, Spec, StdinFrom};
 use crate::secrets::environment::Environment;
 
 /// A look that somebody waits for.
@@ -40,7 +43,7 @@ pub(super) struct Remote {
 }
 
 /// The helper applies the timeout; its answer is waited for this much longer.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long past its timeout a look waits for [`keep`]: that answers each, and knows whom to blame, but it puts off what
 /// is overdue for as long as the container is frozen time and again.
@@ -99,9 +102,9 @@ enum Over {
     Stopping,
 }
 
-/// Starts the helper, again and again. `targets` is the frame that it gets first.
+/// Starts the helper, again and again. `job` is the frame that it gets first.
 pub(super) async fn keep(
-    targets: Zeroizing<Vec<u8>>,
+    job: Zeroizing<Vec<u8>>,
     env: Environment,
     mut asks: Asks,
     sender: Sender,
@@ -111,7 +114,7 @@ pub(super) async fn keep(
     let mut said = None;
     loop {
         let since = Instant::now();
-        let over = live(&targets, &env, &mut asks, &sender).await;
+        let over = live(&job, &env, &mut asks, &sender).await;
         if since.elapsed() >= GOOD_LIFE {
             pause = FIRST_PAUSE;
         }
@@ -161,7 +164,7 @@ fn ended(how: &str, uptime: Duration, pause: Duration) -> Line {
         .with("uptime", log::seconds(uptime))
 }
 
-fn unknown(how: &str) -> Looked {
+pub(super) fn unknown(how: &str) -> Looked {
     Err(Failure::unknown(format!("the helper that runs it {how}")))
 }
 
@@ -205,14 +208,14 @@ impl Waiting {
 }
 
 /// One life of the helper.
-async fn live(targets: &[u8], env: &Environment, asks: &mut Asks, sender: &Sender) -> Over {
+async fn live(job: &[u8], env: &Environment, asks: &mut Asks, sender: &Sender) -> Over {
     let (ours, theirs) = match pair() {
         Ok(pair) => pair,
         Err(error) => return Over::NotStarted(format!("cannot make a socket: {error}")),
     };
     let mut running = Running::start(Errand::Helper(theirs.into(), env.clone()), sender);
     let mut waiting = Waiting::default();
-    let why = match converse(&ours, targets, asks, &mut waiting).await {
+    let why = match converse(&ours, job, asks, &mut waiting).await {
         Ok(()) => return Over::Stopping,
         Err(why) => why,
     };
@@ -239,7 +242,22 @@ async fn live(targets: &[u8], env: &Environment, asks: &mut Asks, sender: &Sende
     over
 }
 
-fn pair() -> io::Result<(UnixStream, Socket)> {
+/// How the helper is started; it talks over its stdin.
+pub(super) fn spec(conversation: OwnedFd, env: Environment) -> Spec {
+    Spec {
+        argv: helper::command(helper::CHECKS),
+        env,
+        cwd: None,
+        user: None,
+        umask: None,
+        stdin: StdinFrom::File(Rc::new(conversation)),
+        output: Output::Null,
+        out_fd: None,
+    }
+}
+
+/// Both ends of a conversation: ours, and the helper's.
+pub(super) fn pair() -> io::Result<(UnixStream, Socket)> {
     let (ours, theirs) = Socket::pair()?;
     ours.set_nonblocking(true)?;
     Ok((UnixStream::from_std(ours)?, theirs))
@@ -249,12 +267,12 @@ fn pair() -> io::Result<(UnixStream, Socket)> {
 /// is how the helper ended.
 async fn converse(
     socket: &UnixStream,
-    targets: &[u8],
+    job: &[u8],
     asks: &mut Asks,
     waiting: &mut Waiting,
 ) -> Result<(), Option<String>> {
     let mute = || Err(Some("did not answer and was killed".to_owned()));
-    match timeout(PATIENCE, send(socket, targets)).await {
+    match timeout(PATIENCE, send(socket, job)).await {
         Ok(Ok(())) => {}
         Ok(Err(_)) => return Err(None),
         Err(_) => return mute(),

@@ -9,6 +9,7 @@ mod exit;
 mod health;
 mod keeper;
 mod log;
+mod looks;
 mod monitor;
 mod outcomes;
 mod ports;
@@ -18,6 +19,6 @@ mod signals;
 mod supervisor;
 
 pub use boot::{Options, run};
-pub(crate) use checks::for_one_look;
 pub use exit::code as exit_code;
 pub(crate) use exit::refuse_usage;
+pub(crate) use looks::look_at_all;

@@ -1,15 +1,14 @@
 //! Starting and giving up what is no process of the plan.
 
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
 use super::Children;
 use crate::config::{CheckKind, Probe};
-use crate::helper;
-use crate::process::{self, Output, SpawnError, Spec, StdinFrom};
+use crate::process::{self, SpawnError, Spec};
 use crate::run::errands::{Behalf, Errand, ErrandId, Outcome};
+use crate::run::keeper;
 
 impl Children {
     /// Starts a helper; gives the pipe of its answer. `reply` hears of its end.
@@ -67,17 +66,7 @@ impl Children {
                 }
             }
             Errand::Helper(conversation, env) => {
-                let spec = Spec {
-                    argv: helper::command(helper::CHECKS),
-                    env,
-                    cwd: None,
-                    user: None,
-                    umask: None,
-                    stdin: StdinFrom::File(Rc::new(conversation)),
-                    output: Output::Null,
-                    out_fd: None,
-                };
-                Some((spec, Behalf::Checks { _turn: None }))
+                Some((keeper::spec(conversation, env), Behalf::Checks { _turn: None }))
             }
         }
     }
