@@ -69,13 +69,13 @@ impl Monitor {
         self.checks = Some(checks);
     }
 
-    /// Whether there are checks that were not started.
-    pub fn has_new_checks(&self) -> bool {
-        self.checks.is_some()
-    }
-
-    /// The checks begin.
-    pub fn start_checks(&mut self, sender: &Sender, sink: &Rc<Sink>) {
+    /// The checks begin, if they have not, once the migrations are over: a database that is being made, and an app that
+    /// waits for it, are nothing to look at.
+    pub fn begin_checks(&mut self, view: impl FnOnce() -> View, sender: &Sender, sink: &Rc<Sink>) {
+        let migrating = |task| view().unready.contains(&task);
+        if self.checks.is_none() || self.plan.migration().is_some_and(migrating) {
+            return;
+        }
         if let (Some(checks), Some(health)) = (self.checks.take(), &self.health) {
             self.keeper = checks.start(&self.plan, health, sender, sink);
         }

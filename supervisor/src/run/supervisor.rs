@@ -202,18 +202,9 @@ impl Supervisor {
                 events.extend(self.perform(action));
             }
         }
-        self.begin_checks();
-    }
-
-    /// The checks begin once the migrations are over: a database that is being made, and an app that waits for it,
-    /// are nothing to look at.
-    fn begin_checks(&mut self) {
-        if self.is_stopping() || !self.monitor.has_new_checks() {
-            return;
-        }
-        let unready = self.machine.view().unready;
-        if self.plan.migration().is_none_or(|task| !unready.contains(&task)) {
-            self.monitor.start_checks(&self.sender, &self.sink);
+        if !self.is_stopping() {
+            let view = || self.machine.view();
+            self.monitor.begin_checks(view, &self.sender, &self.sink);
         }
     }
 
