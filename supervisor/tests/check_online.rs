@@ -1,5 +1,7 @@
 //! `runmate check --online` looks once at what the health checks look at.
 
+#[path = "support/programs.rs"]
+mod programs;
 mod support;
 
 use std::net::TcpListener;
@@ -107,4 +109,29 @@ fn a_secret_that_is_no_address_is_an_error_and_not_shown() {
         text.contains("health.check.db.postgres: ") && !text.contains("hush"),
         "{text}"
     );
+}
+
+#[test]
+fn a_password_of_libpq_is_the_secret_and_not_its_reference() {
+    let database = programs::Postgres::start("app", "hush");
+    let secrets = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(secrets.path(), "hush").expect("written");
+    let reference = format!("file:{}", secrets.path().display());
+    let check = format!(
+        "[health.check.db]\npostgres = \"postgres://app@127.0.0.1:{}/postgres\"\n",
+        database.port()
+    );
+    let named = format!("[secrets.PGPASSWORD]\nfrom = \"{reference}\"\n");
+    for (config, env) in [
+        (check.clone(), &[("PGPASSWORD", reference.as_str())][..]),
+        (check.clone() + &named, &[]),
+    ] {
+        let (code, report) = report(&config, env);
+        assert_eq!(
+            (code, &report["checks"][0]["passed"]),
+            (Some(0), &json!(true)),
+            "{report}"
+        );
+        assert!(!report.to_string().contains("hush"), "{report}");
+    }
 }

@@ -139,7 +139,7 @@ fn section(contenders: &[Contender], anonymous: f64, helper: f64) -> Section {
             "wrk with {CONNECTIONS} connections from one thread, for a second each, {ROUNDS} rounds of the first \
              {COMPARED} and a third of that for the others; p99 in milliseconds, CPU time of the server per request in \
              microseconds. The supervisor has one process and eight checks at the default interval (tcp, http, disk, \
-             memory, fds, exec, and two of its helper's: a PostgreSQL and a name). The static handler is an axum route \
+             memory, fds, exec, and two of its helper's: a PostgreSQL and a certificate in a file). The static handler is an axum route \
              that returns constant bytes, on one thread, served by hyper in the same way. The ratio is the median of \
              the rounds' ratios. After all that PID 1 has {anonymous:.2} MB of anonymous memory, and the helper has \
              {helper:.2} MB."
@@ -183,7 +183,9 @@ impl Lab {
         let checked_port = free_port()?;
         let checked = serve(checked_port, std::slice::from_ref(&short))?;
         let port = free_port()?;
-        let config = stage.write("runmate.toml", &config(port, checked_port, database.port()))?;
+        let certificate = certificate(&stage)?;
+        let config = config(port, checked_port, database.port(), &certificate);
+        let config = stage.write("runmate.toml", &config)?;
         let supervisor = start(Command::new(RUNMATE).args(["run", "-c"]).arg(config))?;
         let long = stage.write("long", &passing_report(port)?)?;
         let peer_port = free_port()?;
@@ -208,7 +210,7 @@ impl Lab {
     }
 }
 
-fn config(port: u16, checked: u16, database: u16) -> String {
+fn config(port: u16, checked: u16, database: u16, certificate: &Path) -> String {
     let checks = [
         format!("tcp = \"127.0.0.1:{checked}\""),
         format!("http = \"http://127.0.0.1:{checked}/0\""),
@@ -217,7 +219,7 @@ fn config(port: u16, checked: u16, database: u16) -> String {
         "fds = {}".to_owned(),
         "exec = [\"/bin/true\"]".to_owned(),
         format!("postgres = \"postgres://bench:bench@127.0.0.1:{database}/postgres\""),
-        format!("tcp = \"localhost:{checked}\""),
+        format!("certificate = {{ file = \"{}\" }}", certificate.display()),
     ];
     let mut text = format!(
         "[process.app]\ncommand = [\"/usr/bin/sleep\", \"600\"]\n[run]\nplatform = \"docker\"\n\
@@ -227,6 +229,30 @@ fn config(port: u16, checked: u16, database: u16) -> String {
         text.push_str(&format!("[health.check.check{number}]\n{check}\n"));
     }
     text
+}
+
+/// One that is valid for longer than anybody measures.
+fn certificate(stage: &Stage) -> Result<PathBuf> {
+    let path = stage.path().join("certificate.pem");
+    let output = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-days", "365", "-subj", "/CN=bench", "-keyout"])
+        .arg(stage.path().join("key.pem"))
+        .arg("-out")
+        .arg(&path)
+        .output()
+        .map_err(|error| format!("cannot run openssl ({error}); run scripts/setup-tests.sh"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(path)
 }
 
 fn serve(port: u16, files: &[PathBuf]) -> Result<Running> {

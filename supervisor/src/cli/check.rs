@@ -165,7 +165,7 @@ impl Asked {
                 Ok(Some(Err((message, exit_code)))) => unusable = Some(Unusable { message, exit_code }),
                 Err(why) => wrong.push(why),
             }
-            looks = looks::look(plan, &values)?;
+            looks = looks::look(plan, &values, &inherited)?;
             wrong.append(&mut looks.wrong);
         }
         Ok(Asked {

@@ -1,15 +1,14 @@
 //! One look of every health check, for `check --online`.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use runmate_health::{Check, FailureKind, Level, Looked, look_once};
+use runmate_health::{FailureKind, Level, Looked};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 use crate::config::{Finding, Plan, Severity};
-use crate::run::for_one_look;
+use crate::run::look_at_all;
 use crate::secrets::Values;
+use crate::secrets::environment::Inherited;
 
 /// What the looks came to, in the order of the config.
 #[derive(Default)]
@@ -27,47 +26,34 @@ struct One {
 }
 
 /// Looks at everything at once. Takes as long as the longest timeout.
-pub(super) fn look(plan: &Plan, values: &Values) -> Result<Looks, String> {
-    let mut looks = Looks::default();
-    let mut checks = Vec::new();
-    for check in &plan.health.checks {
-        let place = looks.looks.len();
-        match for_one_look(check, values) {
-            Ok(Some(made)) => checks.push((place, made, check.settings.timeout)),
-            Ok(None) => {}
-            Err(why) => {
-                let wrong = format!("health.check.{}.{}: {why}", check.name, check.kind.name());
-                looks.wrong.push(wrong);
-                continue;
-            }
-        }
-        looks.looks.push(One {
-            name: check.name.clone(),
-            level: check.settings.level,
-            result: None,
-        });
-    }
+pub(super) fn look(plan: &Plan, values: &Values, inherited: &Inherited) -> Result<Looks, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
-    for (place, looked, took) in runtime.block_on(all(checks)) {
-        looks.looks[place].result = Some((looked, took));
-    }
-    // A lookup of a name that hangs keeps a thread, which must not keep us.
+    let looked = runtime.block_on(look_at_all(plan, values, inherited));
+    // A disk that hangs keeps a thread, which must not keep us.
     runtime.shutdown_background();
-    Ok(looks)
-}
-
-async fn all(checks: Vec<(usize, Arc<dyn Check>, Duration)>) -> Vec<(usize, Looked, Duration)> {
-    let mut looking = JoinSet::new();
-    for (place, check, timeout) in checks {
-        looking.spawn(async move {
-            let began = Instant::now();
-            (place, look_once(&*check, timeout).await, began.elapsed())
-        });
-    }
-    looking.join_all().await
+    let mut results = match looked {
+        Ok(results) => results,
+        Err(wrong) => {
+            return Ok(Looks {
+                looks: Vec::new(),
+                wrong,
+            });
+        }
+    };
+    let looks = plan.health.checks.iter().enumerate();
+    Ok(Looks {
+        looks: looks
+            .map(|(index, check)| One {
+                name: check.name.clone(),
+                level: check.settings.level,
+                result: results.remove(&index),
+            })
+            .collect(),
+        wrong: Vec::new(),
+    })
 }
 
 impl Looks {

@@ -1,7 +1,7 @@
 //! What goes through the socket between PID 1 and the helper that runs checks.
 //!
 //! Frames in both directions: four bytes of length, most significant first, and so many bytes of JSON. PID 1
-//! sends the [`Target`]s first, then a [`Request`] for each look; the helper sends an [`Answer`] to each, in any
+//! sends the [`Job`] first, then a [`Request`] for each look; the helper sends an [`Answer`] to each, in any
 //! order. Either side ends the conversation by closing it.
 
 use std::io::{self, ErrorKind};
@@ -12,7 +12,31 @@ use runmate_health::{Failure, FailureKind, Looked, Measured, Observation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
+
+/// What the helper is for. Holds passwords: no `Debug`, and they are wiped when it is dropped.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Job {
+    /// Variables that are secrets. The helper sets them itself: what it is started with can be read in /proc until it
+    /// has closed that to others.
+    pub env: Vec<(String, String)>,
+    /// What it looks at.
+    pub targets: Vec<Target>,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.env.iter_mut().for_each(|(_, value)| value.zeroize());
+        for target in &mut self.targets {
+            match target {
+                Target::Postgres(url) | Target::MySql(url) | Target::Redis(url) | Target::Http(url) => {
+                    url.zeroize();
+                }
+                Target::Tcp(_) | Target::CertificateOfFile(..) | Target::CertificateOfServer(..) => {}
+            }
+        }
+    }
+}
 
 /// What the helper looks at. May hold a password: no `Debug`.
 #[derive(Serialize, Deserialize)]
@@ -99,7 +123,7 @@ impl Answer {
     }
 }
 
-/// The bytes of a frame. They are wiped when they are dropped: those of the targets hold passwords.
+/// The bytes of a frame. They are wiped when they are dropped: those of the job hold passwords.
 pub(crate) fn frame(content: &impl Serialize) -> io::Result<Zeroizing<Vec<u8>>> {
     // With room from the beginning: what grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(measure(content)? + LENGTH));

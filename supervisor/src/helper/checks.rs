@@ -9,7 +9,7 @@ use runmate_health::{Check, Failure, checks, look_once};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use super::check_protocol::{Answer, Inbox, Request, Target, frame, send};
+use super::check_protocol::{Answer, Inbox, Job, Request, Target, frame, send};
 use crate::process::{self, sys};
 use crate::run::exit_code;
 
@@ -45,11 +45,13 @@ async fn serve(socket: Socket) -> std::io::Result<()> {
     socket.set_nonblocking(true)?;
     let socket = Arc::new(UnixStream::from_std(socket)?);
     let mut inbox = Inbox::default();
-    let Some(targets) = inbox.receive::<Vec<Target>>(&socket).await? else {
+    let Some(job) = inbox.receive::<Job>(&socket).await? else {
         return Ok(());
     };
-    let checks: Vec<Option<Arc<dyn Check>>> = targets.iter().map(check).collect();
-    drop(targets);
+    // The first look brings the second thread, for its lookup of a name.
+    sys::set_variables(&job.env);
+    let checks: Vec<Option<Arc<dyn Check>>> = job.targets.iter().map(check).collect();
+    drop(job);
     let (answers, outbox) = mpsc::unbounded_channel();
     tokio::spawn(send_all(Arc::clone(&socket), outbox));
     while let Some(request) = inbox.receive::<Request>(&socket).await? {
@@ -78,7 +80,7 @@ async fn send_all(socket: Arc<UnixStream>, mut outbox: mpsc::UnboundedReceiver<A
 }
 
 /// The check of a target; `None` if it cannot be made.
-pub(crate) fn check(target: &Target) -> Option<Arc<dyn Check>> {
+fn check(target: &Target) -> Option<Arc<dyn Check>> {
     fn made<C: Check, E>(check: Result<C, E>) -> Option<Arc<dyn Check>> {
         Some(Arc::new(check.ok()?))
     }

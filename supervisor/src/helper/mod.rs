@@ -17,7 +17,7 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-pub(crate) use checks::{check as check_of, main as checks_main};
+pub(crate) use checks::main as checks_main;
 pub(crate) use migrate::main as migrate_main;
 pub(crate) use protocol::{Answer, Answers, Job, Report, read_answers};
 pub(crate) use resolve::resolve;

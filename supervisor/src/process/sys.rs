@@ -244,6 +244,16 @@ pub fn unset_if_empty(names: &[&str]) {
     }
 }
 
+/// Sets variables of our own environment. Must be called while the program has one thread: another one might be reading
+/// the environment. The names are valid ones; a value that no variable can hold is left out.
+#[allow(clippy::disallowed_methods)]
+pub fn set_variables(variables: &[(String, String)]) {
+    for (name, value) in variables.iter().filter(|(_, value)| !value.contains('\0')) {
+        // SAFETY: by the rule above nobody reads the environment meanwhile.
+        unsafe { std::env::set_var(name, value) };
+    }
+}
+
 /// How long arguments and environment together may be (execve(2)): a quarter of the stack limit, at least
 /// 128 KiB, at most 6 MiB.
 pub fn argument_limit() -> usize {

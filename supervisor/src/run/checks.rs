@@ -3,25 +3,22 @@
 //! All of them have their schedule and their thresholds in PID 1. What needs a driver, TLS or a name to be looked
 //! up is looked at by the helper, and a command is run by the one waiter.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
 
-use runmate_health::{Check, ComponentType, Failure, Health, Look, Observation, checks};
+use runmate_health::{Check, ComponentType, Health, checks};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::errands::{Errand, Running};
+use super::commands::Command;
 use super::keeper::{self, Remote};
-use super::log::end_in_words;
 use super::outcomes::Seen;
 use super::probes::{Message, Sender};
 use crate::config::{self, CertificateOf, CheckKind, HealthCheck, Plan, Share, Text};
-use crate::helper::{
-    self,
-    check_protocol::{Target, frame},
-};
+use crate::helper::check_protocol::{Job, Target, frame};
 use crate::output::Sink;
 use crate::process;
 use crate::secrets::environment::{Environment, Inherited};
@@ -29,14 +26,16 @@ use crate::secrets::{Owner, Values};
 
 /// All checks that are to run.
 pub(super) struct Checks {
-    places: Vec<(usize, Place)>,
+    /// By the number of the check in the plan.
+    pub places: Vec<(usize, Place)>,
     /// The frame that the helper gets first; `None` if it has nothing to do.
-    targets: Option<Zeroizing<Vec<u8>>>,
-    env: Environment,
+    pub job: Option<Zeroizing<Vec<u8>>>,
+    /// What the helper finds in its environment.
+    pub env: Environment,
 }
 
 /// Where a check runs.
-enum Place {
+pub(super) enum Place {
     /// In this process.
     Here(Box<dyn Check>),
     /// A command, by the one waiter.
@@ -62,10 +61,10 @@ impl Checks {
         served: bool,
     ) -> Result<Checks, Vec<String>> {
         let mut places = Vec::new();
-        let mut targets = Targets(Vec::new());
+        let mut job = Job::default();
         let mut wrong = Vec::new();
         for (index, check) in plan.health.checks.iter().enumerate() {
-            match place(check, values, &mut targets.0) {
+            match place(check, values, &mut job.targets) {
                 Ok(place) if served || check.restart.is_some() => places.push((index, place)),
                 Ok(_) => {}
                 Err(why) => wrong.push(format!(
@@ -78,21 +77,21 @@ impl Checks {
         let needed = places
             .iter()
             .any(|(_, place)| matches!(place, Place::Helper { .. }));
-        let targets = needed.then(|| frame(&targets.0)).transpose();
-        let targets = targets.unwrap_or_else(|error| {
+        if needed {
+            job.env = secret_variables(plan, values);
+        }
+        let job = needed.then(|| frame(&job)).transpose();
+        let job = job.unwrap_or_else(|error| {
             wrong.push(format!("health.check: cannot be handed to the helper: {error}"));
             None
         });
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let env = inherited
-            .iter()
-            .filter(|(name, _)| name.to_str().is_some_and(is_for_the_helper));
         Ok(Checks {
             places,
-            targets,
-            env: env.cloned().collect(),
+            job,
+            env: plain_variables(plan, inherited),
         })
     }
 
@@ -110,10 +109,7 @@ impl Checks {
             let HealthCheck { name, settings, .. } = &plan.health.checks[index];
             let check: Box<dyn Check> = match place {
                 Place::Here(check) => check,
-                Place::Command => Box::new(Command {
-                    index,
-                    sender: sender.clone(),
-                }),
+                Place::Command => Box::new(Command::new(index, settings.timeout, sender.clone())),
                 Place::Helper {
                     target,
                     component_type,
@@ -128,7 +124,7 @@ impl Checks {
             };
             health.check(name.clone(), check, settings.clone());
         }
-        let keeper = keeper::keep(self.targets?, self.env, inbox, sender.clone(), Rc::clone(sink));
+        let keeper = keeper::keep(self.job?, self.env, inbox, sender.clone(), Rc::clone(sink));
         Some(tokio::task::spawn_local(keeper).abort_handle())
     }
 }
@@ -138,33 +134,30 @@ fn is_for_the_helper(name: &str) -> bool {
     name.starts_with("PG") || name.starts_with("SSL_CERT_") || ["LOCALDOMAIN", "RES_OPTIONS"].contains(&name)
 }
 
-/// URLs with passwords in them, until they are in the frame.
-struct Targets(Vec<Target>);
-
-impl Drop for Targets {
-    fn drop(&mut self) {
-        for target in &mut self.0 {
-            match target {
-                Target::Postgres(url) | Target::MySql(url) | Target::Redis(url) | Target::Http(url) => {
-                    url.zeroize();
-                }
-                Target::Tcp(_) | Target::CertificateOfFile(..) | Target::CertificateOfServer(..) => {}
-            }
-        }
-    }
+/// What a client finds in its environment and the inherited one does not have: the values of secrets.
+fn secret_variables(plan: &Plan, values: &Values) -> Vec<(String, String)> {
+    let of_all = plan
+        .secrets
+        .wanted
+        .iter()
+        .filter(|secret| secret.of_process.is_none());
+    of_all
+        .filter(|secret| is_for_the_helper(&secret.name))
+        .filter_map(|secret| {
+            let value = values.get(&secret.name, Owner::ourselves())?;
+            Some((secret.name.clone(), value.to_owned()))
+        })
+        .collect()
 }
 
-/// A check for one look outside of a run, in whatever process this is; `None` for a command, which only a run runs.
-///
-/// # Errors
-/// What is wrong with it, without its key.
-pub(crate) fn for_one_look(check: &HealthCheck, values: &Values) -> Result<Option<Arc<dyn Check>>, String> {
-    let mut targets = Targets(Vec::new());
-    Ok(match place(check, values, &mut targets.0)? {
-        Place::Here(check) => Some(Arc::from(check)),
-        Place::Command => None,
-        Place::Helper { .. } => targets.0.first().and_then(helper::check_of),
-    })
+/// What is inherited of that, without the references that stand for secrets.
+fn plain_variables(plan: &Plan, inherited: &Inherited) -> Environment {
+    let is_secret = |name: &str| plan.secrets.wanted.iter().any(|secret| secret.name == name);
+    let wanted = |name: &str| is_for_the_helper(name) && !is_secret(name);
+    let plain = inherited
+        .iter()
+        .filter(|(name, _)| name.to_str().is_some_and(wanted));
+    plain.cloned().collect()
 }
 
 /// Decides where a check runs; what is for the helper goes to its targets. What cannot be looked at is refused here,
@@ -249,34 +242,21 @@ fn disk(path: &Path, min_free: Share) -> checks::Disk {
     }
 }
 
-/// The loop hears of each look that changes something, and of all looks of checks that restart a process.
+/// The loop hears of each look that changes something, of first ones that tell nothing, and of all looks of checks that
+/// restart a process.
 fn observe(plan: &Plan, health: &Health, sender: Sender) {
     let restarting = plan.health.checks.iter().filter(|check| check.restart.is_some());
     let restarting: Vec<String> = restarting.map(|check| check.name.clone()).collect();
+    let unseen = plan.health.checks.iter().map(|check| check.name.clone());
+    let unseen: Mutex<BTreeSet<String>> = Mutex::new(unseen.collect());
     health.observe(move |outcome| {
-        let news = outcome.change.is_some() || outcome.stale_changed;
-        if news || restarting.iter().any(|name| name == outcome.name) {
-            let _ = sender.send(Message::Looked(Box::new(Seen::from(outcome))));
+        let first = unseen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(outcome.name);
+        let seen = Seen::new(outcome, first);
+        if seen.is_news() || restarting.iter().any(|name| name == outcome.name) {
+            let _ = sender.send(Message::Looked(Box::new(seen)));
         }
     });
-}
-
-/// Passes if a command exits with 0. Dropping a look kills the command and what it has started.
-struct Command {
-    index: usize,
-    sender: Sender,
-}
-
-impl Check for Command {
-    fn look(&self) -> Look<'_> {
-        Box::pin(async {
-            let mut running = Running::start(Errand::Check(self.index), &self.sender);
-            match running.outcome().await {
-                Some(Ok(end)) if end.succeeded() => Ok(Observation::default()),
-                Some(Ok(end)) => Err(Failure::new(format!("its command {}", end_in_words(end)))),
-                Some(Err(why)) => Err(Failure::new(format!("cannot run its command: {why}"))),
-                None => Err(Failure::unknown("the container stops")),
-            }
-        })
-    }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
+use super::commands::Turn;
 use super::probes::{Message, Sender};
 use crate::machine::{End, Pid, ProcessId, Target};
 use crate::process::sys;
@@ -24,8 +25,8 @@ pub(super) struct ErrandId(u64);
 pub(super) enum Errand {
     /// The probe command of this process.
     Probe(ProcessId),
-    /// The command of this check.
-    Check(usize),
+    /// The command of this check, and its turn.
+    Check(usize, Turn),
     /// The helper that runs checks, with its end of the conversation and its environment.
     Helper(OwnedFd, Environment),
 }
@@ -74,9 +75,17 @@ impl ErrandId {
     }
 }
 
+/// On whose behalf an errand runs.
+pub(super) enum Behalf {
+    /// A process, or the start of the container.
+    Process,
+    /// Checks: see [`Errands::kill_checks`]. A command has the turn of its check until it is reaped.
+    Checks { _turn: Option<Turn> },
+}
+
 struct Entry {
     id: ErrandId,
-    of_checks: bool,
+    behalf: Behalf,
     reply: oneshot::Sender<Outcome>,
 }
 
@@ -85,14 +94,15 @@ struct Entry {
 pub(super) struct Errands(HashMap<Pid, Entry>);
 
 impl Errands {
-    /// One was started; `reply` hears of its end. `of_checks`: see [`Errands::kill_checks`].
-    pub fn add(&mut self, pid: Pid, id: ErrandId, of_checks: bool, reply: oneshot::Sender<Outcome>) {
-        self.0.insert(pid, Entry { id, of_checks, reply });
+    /// One was started; `reply` hears of its end.
+    pub fn add(&mut self, pid: Pid, id: ErrandId, behalf: Behalf, reply: oneshot::Sender<Outcome>) {
+        self.0.insert(pid, Entry { id, behalf, reply });
     }
 
     /// Kills the commands of checks, and the helper that runs checks.
     pub fn kill_checks(&self) {
-        for (pid, _) in self.0.iter().filter(|(_, entry)| entry.of_checks) {
+        let of_checks = |entry: &Entry| matches!(entry.behalf, Behalf::Checks { .. });
+        for (pid, _) in self.0.iter().filter(|(_, entry)| of_checks(entry)) {
             let _ = sys::kill(Target::Group(*pid), Signal::KILL);
         }
     }

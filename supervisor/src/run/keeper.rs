@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Socket;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,8 +19,10 @@ use zeroize::Zeroizing;
 use super::errands::{Errand, Running};
 use super::log;
 use super::probes::Sender;
+use crate::helper;
 use crate::helper::check_protocol::{Answer, Inbox, Request, frame, send, send_now};
 use crate::output::{Level, Line, Sink};
+use crate::process::{Output, Spec, StdinFrom};
 use crate::secrets::environment::Environment;
 
 /// A look that somebody waits for.
@@ -41,10 +44,14 @@ pub(super) struct Remote {
 }
 
 /// The helper applies the timeout; its answer is waited for this much longer.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Longer than any container is frozen: [`keep`] answers each look, and knows whom to blame.
-const OVERTIME: Duration = Duration::from_secs(24 * 3600);
+/// How long past its timeout a look waits for [`keep`]: that answers each, and knows whom to blame, but it puts off what
+/// is overdue for as long as the container is frozen time and again.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// At its own limit the library would take what is looked at for failed.
+const OVERTIME: Duration = Duration::from_secs(25 * 3600);
 
 /// The pause before it is started again; it doubles from the first to the second, and is the first again after
 /// it lived for the third.
@@ -65,8 +72,7 @@ impl Check for Remote {
                 reply,
             };
             let _ = self.asks.send(ask);
-            let gone = |_| Err(Failure::unknown("the helper that runs it is gone"));
-            looked.await.unwrap_or_else(gone)
+            answer_within(self.timeout.saturating_add(LONGEST_WAIT), looked).await
         })
     }
 
@@ -83,6 +89,15 @@ impl Check for Remote {
     }
 }
 
+/// The answer to a look. Without one nothing is known.
+async fn answer_within(limit: Duration, looked: oneshot::Receiver<Looked>) -> Looked {
+    match timeout(limit, looked).await {
+        Ok(Ok(looked)) => looked,
+        Ok(Err(_)) => unknown("is gone"),
+        Err(_) => unknown("does not answer"),
+    }
+}
+
 /// How a life of the helper ended.
 enum Over {
     /// It never lived.
@@ -92,9 +107,9 @@ enum Over {
     Stopping,
 }
 
-/// Starts the helper, again and again. `targets` is the frame that it gets first.
+/// Starts the helper, again and again. `job` is the frame that it gets first.
 pub(super) async fn keep(
-    targets: Zeroizing<Vec<u8>>,
+    job: Zeroizing<Vec<u8>>,
     env: Environment,
     mut asks: Asks,
     sender: Sender,
@@ -104,7 +119,7 @@ pub(super) async fn keep(
     let mut said = None;
     loop {
         let since = Instant::now();
-        let over = live(&targets, &env, &mut asks, &sender).await;
+        let over = live(&job, &env, &mut asks, &sender).await;
         if since.elapsed() >= GOOD_LIFE {
             pause = FIRST_PAUSE;
         }
@@ -154,7 +169,7 @@ fn ended(how: &str, uptime: Duration, pause: Duration) -> Line {
         .with("uptime", log::seconds(uptime))
 }
 
-fn unknown(how: &str) -> Looked {
+pub(super) fn unknown(how: &str) -> Looked {
     Err(Failure::unknown(format!("the helper that runs it {how}")))
 }
 
@@ -198,14 +213,14 @@ impl Waiting {
 }
 
 /// One life of the helper.
-async fn live(targets: &[u8], env: &Environment, asks: &mut Asks, sender: &Sender) -> Over {
+async fn live(job: &[u8], env: &Environment, asks: &mut Asks, sender: &Sender) -> Over {
     let (ours, theirs) = match pair() {
         Ok(pair) => pair,
         Err(error) => return Over::NotStarted(format!("cannot make a socket: {error}")),
     };
     let mut running = Running::start(Errand::Helper(theirs.into(), env.clone()), sender);
     let mut waiting = Waiting::default();
-    let why = match converse(&ours, targets, asks, &mut waiting).await {
+    let why = match converse(&ours, job, asks, &mut waiting).await {
         Ok(()) => return Over::Stopping,
         Err(why) => why,
     };
@@ -232,7 +247,22 @@ async fn live(targets: &[u8], env: &Environment, asks: &mut Asks, sender: &Sende
     over
 }
 
-fn pair() -> io::Result<(UnixStream, Socket)> {
+/// How the helper is started; it talks over its stdin.
+pub(super) fn spec(conversation: OwnedFd, env: Environment) -> Spec {
+    Spec {
+        argv: helper::command(helper::CHECKS),
+        env,
+        cwd: None,
+        user: None,
+        umask: None,
+        stdin: StdinFrom::File(Rc::new(conversation)),
+        output: Output::Null,
+        out_fd: None,
+    }
+}
+
+/// Both ends of a conversation: ours, and the helper's.
+pub(super) fn pair() -> io::Result<(UnixStream, Socket)> {
     let (ours, theirs) = Socket::pair()?;
     ours.set_nonblocking(true)?;
     Ok((UnixStream::from_std(ours)?, theirs))
@@ -242,12 +272,12 @@ fn pair() -> io::Result<(UnixStream, Socket)> {
 /// is how the helper ended.
 async fn converse(
     socket: &UnixStream,
-    targets: &[u8],
+    job: &[u8],
     asks: &mut Asks,
     waiting: &mut Waiting,
 ) -> Result<(), Option<String>> {
     let mute = || Err(Some("did not answer and was killed".to_owned()));
-    match timeout(PATIENCE, send(socket, targets)).await {
+    match timeout(PATIENCE, send(socket, job)).await {
         Ok(Ok(())) => {}
         Ok(Err(_)) => return Err(None),
         Err(_) => return mute(),
@@ -285,5 +315,40 @@ async fn converse(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runmate_health::FailureKind;
+
+    #[test]
+    fn a_look_that_nobody_answers_tells_nothing() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        runtime.unwrap().block_on(async {
+            let (asks, mut inbox) = mpsc::unbounded_channel();
+            let remote = Remote {
+                target: 0,
+                timeout: Duration::from_secs(1),
+                component_type: ComponentType::Component,
+                measures: None,
+                asks,
+            };
+            assert!(
+                LONGEST_WAIT < remote.overtime(),
+                "the library's limit comes later"
+            );
+            let (_reply, looked) = oneshot::channel();
+            let looked = answer_within(Duration::from_millis(10), looked).await;
+            assert_eq!(looked.unwrap_err().kind, FailureKind::Unknown);
+            // Whoever keeps the helper is gone.
+            let (looked, ()) = tokio::join!(remote.look(), async {
+                drop(inbox.recv().await);
+            });
+            assert_eq!(looked.unwrap_err().kind, FailureKind::Unknown);
+        });
     }
 }

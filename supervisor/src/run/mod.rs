@@ -3,11 +3,13 @@
 mod boot;
 mod checks;
 mod children;
+mod commands;
 mod errands;
 mod exit;
 mod health;
 mod keeper;
 mod log;
+mod looks;
 mod monitor;
 mod outcomes;
 mod ports;
@@ -18,6 +20,6 @@ mod signals;
 mod supervisor;
 
 pub use boot::{Options, run};
-pub(crate) use checks::for_one_look;
 pub use exit::code as exit_code;
 pub(crate) use exit::refuse_usage;
+pub(crate) use looks::look_at_all;

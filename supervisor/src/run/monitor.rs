@@ -22,7 +22,7 @@ pub(super) struct Monitor {
     /// Whether somebody can ask.
     served: bool,
     published: Option<View>,
-    /// To be started with the processes.
+    /// To be started, once the migrations are over.
     checks: Option<Checks>,
     /// The task that keeps the helper that runs checks.
     keeper: Option<AbortHandle>,
@@ -69,8 +69,13 @@ impl Monitor {
         self.checks = Some(checks);
     }
 
-    /// The checks begin.
-    pub fn start_checks(&mut self, sender: &Sender, sink: &Rc<Sink>) {
+    /// The checks begin, if they have not, once the migrations are over: a database that is being made, and an app that
+    /// waits for it, are nothing to look at.
+    pub fn begin_checks(&mut self, view: impl FnOnce() -> View, sender: &Sender, sink: &Rc<Sink>) {
+        let migrating = |task| view().unready.contains(&task);
+        if self.checks.is_none() || self.plan.migration().is_some_and(migrating) {
+            return;
+        }
         if let (Some(checks), Some(health)) = (self.checks.take(), &self.health) {
             self.keeper = checks.start(&self.plan, health, sender, sink);
         }
@@ -99,11 +104,6 @@ impl Monitor {
         let ready_since = view().processes[process.0].ready_since;
         let began = now.saturating_sub(seen.took);
         self.restarts.count(seen, began, ready_since).then_some(process)
-    }
-
-    /// The check that has a process restarted, and why it fails.
-    pub fn why_unhealthy(&self, process: ProcessId) -> Option<(&str, &str)> {
-        self.restarts.reason(process)
     }
 
     /// Gives the endpoints a new state, if it is new. `view` is how things are, `now` how long we have been running.

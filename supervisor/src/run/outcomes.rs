@@ -15,6 +15,8 @@ pub(super) struct Seen {
     level: CheckLevel,
     state: CheckState,
     change: Option<Change>,
+    /// No look of its check came before.
+    first: bool,
     stale: bool,
     stale_changed: bool,
     /// Why it did not pass, and whether it is known to fail.
@@ -22,27 +24,39 @@ pub(super) struct Seen {
     pub took: Duration,
 }
 
-impl From<&Outcome<'_>> for Seen {
-    fn from(outcome: &Outcome<'_>) -> Seen {
+impl Seen {
+    /// `first`: it is the first one of its check.
+    pub fn new(outcome: &Outcome<'_>, first: bool) -> Seen {
         Seen {
             name: outcome.name.to_owned(),
             level: outcome.level,
             state: outcome.state,
             change: outcome.change.cloned(),
+            first,
             stale: outcome.stale,
             stale_changed: outcome.stale_changed,
             why: outcome.failure.map(|failure| (failure.kind, failure.why.clone())),
             took: outcome.took,
         }
     }
-}
 
-impl Seen {
+    /// Whether the log is to say something.
+    pub fn is_news(&self) -> bool {
+        self.change.is_some() || self.stale_changed || self.is_blind()
+    }
+
+    /// Whether it told nothing, and nothing was known before. What hinders it (no CA roots, say) hinders every look.
+    fn is_blind(&self) -> bool {
+        self.first && matches!(self.why, Some((FailureKind::Unknown, _)))
+    }
+
     /// What is new, for the log.
     pub fn lines(&self) -> impl Iterator<Item = Line> {
         let changed = self.change.as_ref().map(|change| self.changed(change));
         let stale = self.stale_changed.then(|| self.stale_line());
-        changed.into_iter().chain(stale)
+        // One line is enough for the same reason.
+        let blind = (self.is_blind() && stale.is_none()).then(|| self.blind_line());
+        changed.into_iter().chain(stale).chain(blind)
     }
 
     fn changed(&self, change: &Change) -> Line {
@@ -67,9 +81,21 @@ impl Seen {
             .with("took", seconds(self.took))
     }
 
+    fn blind_line(&self) -> Line {
+        let (name, why) = (&self.name, self.why().unwrap_or_default());
+        Line::new(
+            Level::Warn,
+            "check_unknown",
+            format!("{name} cannot be looked at: {why}"),
+        )
+        .with("name", name.as_str())
+        .with("check_level", self.level.name())
+        .with("why", why)
+    }
+
     fn stale_line(&self) -> Line {
         let name = &self.name;
-        let why = self.why.as_ref().map(|(_, why)| why.as_str());
+        let why = self.why();
         let line = if self.stale {
             let message = format!("{name} is stale: {}", why.unwrap_or("nobody looked"));
             Line::new(Level::Warn, "check_stale", message)
@@ -82,10 +108,9 @@ impl Seen {
             .with_some("why", why.filter(|_| self.stale))
     }
 
-    /// Why it failed, if it is known to have failed.
-    fn failed(&self) -> Option<&str> {
-        let (kind, why) = self.why.as_ref()?;
-        (*kind == FailureKind::Failed).then_some(why.as_str())
+    /// Why it did not pass.
+    pub fn why(&self) -> Option<&str> {
+        self.why.as_ref().map(|(_, why)| why.as_str())
     }
 }
 
@@ -96,12 +121,13 @@ struct Restart {
     name: String,
     process: ProcessId,
     fail_after: u32,
+    interval: Duration,
     /// When the life of the process began that is being watched.
     life: Option<Time>,
     /// Failures in a row in that life.
     failures: u32,
-    /// Why the last one failed.
-    why: String,
+    /// When the look began that was the first of them.
+    since: Time,
 }
 
 impl Restarts {
@@ -111,9 +137,10 @@ impl Restarts {
                 name: check.name.clone(),
                 process: check.restart?,
                 fail_after: check.settings.fail_after.max(1),
+                interval: check.settings.interval,
                 life: None,
                 failures: 0,
-                why: String::new(),
+                since: Time::ZERO,
             })
         };
         Restarts(checks.iter().filter_map(restart).collect())
@@ -139,27 +166,30 @@ impl Restarts {
             restart.life = Some(since);
             restart.failures = 0;
         }
-        match (seen.failed(), &seen.why) {
-            (Some(why), _) => {
+        match &seen.why {
+            Some((FailureKind::Failed, _)) => {
+                if restart.failures == 0 {
+                    restart.since = began;
+                }
                 restart.failures += 1;
-                restart.why = why.to_owned();
+                restart.is_spent(began)
             }
-            (None, None) => restart.failures = 0,
-            // Nothing is known.
-            (None, Some(_)) => {}
+            Some((FailureKind::Unknown, _)) => false,
+            None => {
+                restart.failures = 0;
+                false
+            }
         }
-        restart.failures >= restart.fail_after
     }
+}
 
-    /// The check that has a process restarted, and why it fails.
-    pub fn reason(&self, process: ProcessId) -> Option<(&str, &str)> {
-        let mut spent = self
-            .0
-            .iter()
-            .filter(|restart| restart.process == process && restart.failures >= restart.fail_after);
-        spent
-            .next()
-            .map(|restart| (restart.name.as_str(), restart.why.as_str()))
+impl Restart {
+    /// A check that never passed is looked at faster than at its interval, which must not use up the patience faster.
+    fn is_spent(&self, now: Time) -> bool {
+        let ordinary = self.interval.saturating_mul(self.fail_after - 1);
+        // Looks begin a little late; another interval would be too much for that.
+        let lasted = now.saturating_sub(self.since) + self.interval / 10;
+        self.failures >= self.fail_after && lasted >= ordinary
     }
 }
 
@@ -169,12 +199,13 @@ mod tests {
     use runmate_health::Settings;
 
     const READY: Time = Duration::from_secs(10);
+    const INTERVAL: Duration = Duration::from_secs(10);
 
-    fn restarts() -> Restarts {
+    fn restarts(fail_after: u32) -> Restarts {
         Restarts::new(&[config::HealthCheck {
             name: "up".into(),
             kind: config::CheckKind::Memory { max_used: 90 },
-            settings: Settings::default().fail_after(2),
+            settings: Settings::default().fail_after(fail_after).interval(INTERVAL),
             restart: Some(ProcessId(1)),
         }])
     }
@@ -185,6 +216,7 @@ mod tests {
             level: CheckLevel::Degraded,
             state: CheckState::Passing,
             change: None,
+            first: false,
             stale: false,
             stale_changed: false,
             why: why.map(|kind| (kind, "nobody listens".to_owned())),
@@ -196,35 +228,81 @@ mod tests {
     fn so_many_failures_in_a_row_ask_for_a_restart() {
         let (failed, passed) = (seen(Some(FailureKind::Failed)), seen(None));
         let unknown = seen(Some(FailureKind::Unknown));
-        let mut restarts = restarts();
-        let mut count = |seen| restarts.count(seen, READY, Some(READY));
+        let mut restarts = restarts(2);
+        let mut began = READY;
+        let mut count = |seen| {
+            began += INTERVAL;
+            restarts.count(seen, began, Some(READY))
+        };
         assert!(!count(&failed));
         assert!(!count(&passed));
         assert!(!count(&failed));
         assert!(!count(&unknown), "it neither counts nor makes up for a failure");
         assert!(count(&failed));
+        assert!(!count(&unknown), "nothing is known");
         assert!(count(&failed), "again, if nothing came of it");
-        assert_eq!(restarts.reason(ProcessId(1)), Some(("up", "nobody listens")));
-        assert_eq!(restarts.reason(ProcessId(0)), None);
+    }
+
+    #[test]
+    fn failures_at_a_faster_pace_do_not_ask_earlier() {
+        let failed = seen(Some(FailureKind::Failed));
+        let mut restarts = restarts(3);
+        // A check that never passed is looked at each second.
+        let first = (0..60).find(|second| {
+            let began = READY + Duration::from_secs(*second);
+            restarts.count(&failed, began, Some(READY))
+        });
+        assert_eq!(first, Some(19), "two intervals, less a tenth of one");
+    }
+
+    #[test]
+    fn a_look_that_began_late_costs_no_interval() {
+        let failed = seen(Some(FailureKind::Failed));
+        let mut restarts = restarts(3);
+        let late = Duration::from_millis(30);
+        let mut asks = |began| restarts.count(&failed, READY + began, Some(READY));
+        assert!(!asks(late), "the first one began late");
+        assert!(!asks(INTERVAL));
+        assert!(asks(INTERVAL * 2));
     }
 
     #[test]
     fn a_new_life_gets_the_whole_patience() {
         let failed = seen(Some(FailureKind::Failed));
-        let mut restarts = restarts();
+        let mut restarts = restarts(2);
         assert!(!restarts.count(&failed, READY, Some(READY)));
-        assert!(restarts.count(&failed, READY, Some(READY)));
-        let later = READY * 2;
+        assert!(restarts.count(&failed, READY + INTERVAL, Some(READY)));
+        let later = READY + INTERVAL * 3;
         assert!(
-            !restarts.count(&failed, later, None),
+            !restarts.count(&failed, later - INTERVAL, None),
             "while it is down it cannot answer"
         );
         assert!(
-            !restarts.count(&failed, READY, Some(later)),
+            !restarts.count(&failed, later - INTERVAL, Some(later)),
             "the look began in the life before"
         );
         assert!(!restarts.count(&failed, later, Some(later)));
-        assert!(restarts.count(&failed, later, Some(later)));
+        assert!(restarts.count(&failed, later + INTERVAL, Some(later)));
+    }
+
+    #[test]
+    fn only_the_first_look_that_tells_nothing_is_a_line_at_once() {
+        let lines = |first, kind| {
+            let seen = Seen { first, ..seen(kind) };
+            let lines: Vec<String> = seen.lines().map(|line| line.to_json()).collect();
+            assert_eq!(seen.is_news(), !lines.is_empty());
+            lines
+        };
+        let said = lines(true, Some(FailureKind::Unknown));
+        assert_eq!(said.len(), 1);
+        assert!(
+            said[0].contains("up cannot be looked at: nobody listens"),
+            "{}",
+            said[0]
+        );
+        assert_eq!(lines(false, Some(FailureKind::Unknown)), [""; 0]);
+        assert_eq!(lines(true, Some(FailureKind::Failed)), [""; 0]);
+        assert_eq!(lines(true, None), [""; 0]);
     }
 
     #[test]

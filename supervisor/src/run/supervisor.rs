@@ -35,6 +35,8 @@ pub(super) struct Supervisor {
     sink: Rc<Sink>,
     sender: probes::Sender,
     monitor: Monitor,
+    /// The look that asks for a new life of a process, while the machine is told.
+    blamed: Option<Seen>,
     /// `$PORT`, as the platform set it.
     port: Option<String>,
     /// Secrets that are files; gone when we are.
@@ -67,6 +69,7 @@ impl Supervisor {
             sink,
             sender,
             monitor,
+            blamed: None,
             port,
             files: None,
             stop_by: None,
@@ -91,9 +94,8 @@ impl Supervisor {
         &mut self.children
     }
 
-    /// Everything is there: the checks begin, and the processes.
+    /// Everything is there: the processes begin.
     pub fn start(&mut self) {
-        self.monitor.start_checks(&self.sender, &self.sink);
         self.feed(Event::Start);
     }
 
@@ -200,6 +202,10 @@ impl Supervisor {
                 events.extend(self.perform(action));
             }
         }
+        if !self.is_stopping() {
+            let view = || self.machine.view();
+            self.monitor.begin_checks(view, &self.sender, &self.sink);
+        }
     }
 
     /// A signal arrived at runmate.
@@ -220,11 +226,11 @@ impl Supervisor {
             Message::NotYet(process, pid, why) if self.children.is_current(process, pid) => {
                 self.children.not_yet(process, why);
             }
-            Message::Looked(seen) => self.looked(&seen),
+            Message::Looked(seen) => self.looked(*seen),
             // Of an earlier life.
             Message::Ready(..) | Message::NotYet(..) => {}
             // A look that begins now would only be in the way of the stop.
-            Message::Run(Errand::Check(_) | Errand::Helper(..), ..) if self.is_stopping() => {}
+            Message::Run(Errand::Check(..) | Errand::Helper(..), ..) if self.is_stopping() => {}
             Message::Run(errand, id, reply) => self.children.run(errand, id, reply),
             Message::GiveUp(id) => self.children.give_up(id),
             // Tasks before it, migrations above all, may take their time.
@@ -243,11 +249,13 @@ impl Supervisor {
     }
 
     /// A check was looked at.
-    fn looked(&mut self, seen: &Seen) {
+    fn looked(&mut self, seen: Seen) {
         seen.lines().for_each(|line| self.sink.line(&line));
         let view = || self.machine.view();
-        if let Some(process) = self.monitor.restarts(seen, self.zero.elapsed(), view) {
+        if let Some(process) = self.monitor.restarts(&seen, self.zero.elapsed(), view) {
+            self.blamed = Some(seen);
             self.feed(Event::Unhealthy(process));
+            self.blamed = None;
         }
     }
 
@@ -316,9 +324,11 @@ impl Supervisor {
                 line = line.with_some("why", why);
                 self.children.stop_probe(*process);
             }
-            Report::Unhealthy(process) => {
-                if let Some((check, why)) = self.monitor.why_unhealthy(*process) {
-                    line = line.with("check", check).with("why", why);
+            Report::Unhealthy(_) => {
+                if let Some(seen) = &self.blamed {
+                    line = line
+                        .with("check", seen.name.as_str())
+                        .with_some("why", seen.why());
                 }
             }
             Report::Stopping(process, ..) | Report::Killing(process) => self.children.stop_probe(*process),

@@ -19,6 +19,15 @@ fn flood(address: SocketAddr, over: &AtomicBool, asked: &AtomicUsize) {
     }
 }
 
+/// Sets it when it is dropped: a failed assertion must end the threads too, or their scope would never end.
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn dependencies_are_called_once_an_interval_however_many_ask() {
     let (here, helped) = (Server::start(), Server::start());
@@ -30,6 +39,7 @@ fn dependencies_are_called_once_an_interval_however_many_ask() {
     wait_state(&run, "helped", "passing");
     let (over, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
+        let _over = AtEnd(&over);
         for _ in 0..4 {
             scope.spawn(|| flood(run.health_address(), &over, &asked));
         }
@@ -46,7 +56,6 @@ fn dependencies_are_called_once_an_interval_however_many_ask() {
                 began.elapsed()
             );
         }
-        over.store(true, Ordering::Relaxed);
     });
     let asked = asked.load(Ordering::Relaxed);
     assert!(asked > 1000, "a flood of {asked} shows nothing");

@@ -1,5 +1,7 @@
 //! The first boot: what is required has to pass once before the platform takes the container for a good one.
 
+use std::time::{Duration, Instant};
+
 use crate::lab::{Manner, Server, by_name, check, wait_state};
 use crate::support::{Runmate, Setup, process};
 
@@ -10,6 +12,17 @@ fn start(server: &Server, url: &str, level: &str) -> Runmate {
     let run = Setup::new(&config).with_health().start();
     run.wait_for_event("ready", "app");
     run
+}
+
+/// An app that a migration comes before; that goes on once there is a file `go`, and ends with this code.
+fn migrating(server: &Server, code: u8, more: &str) -> Runmate {
+    let wait = format!("until [ -e go ]; do sleep 0.02; done; exit {code}");
+    let kind = format!("http = \"http://{}/\"", server.address);
+    let config = process("app", "wait TERM", "")
+        + &format!("[migrate]\ndatabase = \"sqlite:a.db\"\ncommand = \"{wait}\"\n{more}\n")
+        + &check("api", &kind, "level = \"required\"")
+        + &check("space", "disk = { path = \"/\", min_free = \"1B\" }", "");
+    Setup::new(&config).with_health().start()
 }
 
 fn statuses(run: &Runmate) -> [u16; 3] {
@@ -65,4 +78,41 @@ fn a_degraded_check_holds_nothing() {
     assert_eq!(statuses(&run), [200; 3]);
     assert_eq!(run.get("/health").1["status"], "warn");
     stop(&run);
+}
+
+#[test]
+fn nothing_is_looked_at_while_the_database_is_migrated() {
+    let server = Server::start();
+    for (code, more) in [(0, ""), (1, "on_failure = \"continue\"")] {
+        server.behave(Manner::Answers("500 No Such Table"));
+        let before = server.calls();
+        let run = migrating(&server, code, more);
+        run.wait_for_event("started", "migrate");
+        // Longer than two looks, and three of them would be a failure.
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(2500) {
+            assert_eq!(statuses(&run), [200, 503, 200]);
+            assert_eq!(server.calls(), before, "{}", run.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::fs::write(run.dir().join("go"), "").expect("write");
+        server.wait_for_calls(1);
+        wait_state(&run, "api", "failing");
+        assert_eq!(run.get("/healthz").0, 503, "it holds now");
+        server.behave(Manner::Answers("200 OK"));
+        wait_state(&run, "api", "passing");
+        assert_eq!(statuses(&run), [200; 3]);
+        stop(&run);
+    }
+}
+
+#[test]
+fn after_a_migration_that_ends_the_container_nothing_is_looked_at() {
+    let server = Server::start();
+    let run = migrating(&server, 3, "");
+    run.wait_for_event("started", "migrate");
+    std::fs::write(run.dir().join("go"), "").expect("write");
+    let exit = run.exit();
+    assert_ne!(exit.code, Some(0), "{}", run.said());
+    assert_eq!(server.calls(), 0);
 }

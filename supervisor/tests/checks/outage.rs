@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::lab::{Manner, Probing, Server, by_name, check, helper, shown, wait_state};
 use crate::programs::Postgres;
 use crate::support::proc::{self, Process};
-use crate::support::{Runmate, Setup, process};
+use crate::support::{Runmate, Setup, eventually, process};
 
 /// How long the outage lasts. The platform's patience is longer than a test's: set RUNMATE_TEST_OUTAGE_SECS=300 to
 /// see it through.
@@ -175,10 +175,10 @@ fn names_that_nobody_resolves_cost_one_thread_and_the_platform_nothing() {
     let looks = || shown(&run, "db")["latency"]["looks"].as_u64().expect("a number");
     let before = threads();
     let until = looks() + 5;
-    while looks() < until {
+    eventually("five more looks", || {
         assert!(threads() <= before.max(2), "{} threads", threads());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+        (looks() >= until).then_some(())
+    });
     let (status, body) = run.get("/health");
     assert_eq!((status, body["status"].as_str()), (200, Some("warn")), "{body}");
     assert_eq!(probing.seen(), (vec![200], vec![200]));

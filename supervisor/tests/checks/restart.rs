@@ -12,11 +12,11 @@ const BACKOFF: &str = "backoff = { min = \"100ms\", max = \"100ms\", restarts = 
 fn config(server: &Server) -> String {
     process("app", "ready wait TERM", BACKOFF)
         + &process("sidecar", "wait TERM", "")
-        + &check(
-            "up",
-            &format!("http = \"http://{}/\"", server.address),
-            "restart = \"app\"",
-        )
+        + &check("up", &kind(server), "restart = \"app\"")
+}
+
+fn kind(server: &Server) -> String {
+    format!("http = \"http://{}/\"", server.address)
 }
 
 fn wait_for_starts(run: &Runmate, count: usize) -> Vec<Value> {
@@ -96,6 +96,58 @@ fn the_log_says_which_check_and_why() {
     assert_eq!(line["check"], "up", "{line}");
     let why = line["why"].as_str().expect("why");
     assert!(why.contains("500"), "{line}");
+    run.signal(libc::SIGTERM);
+    run.exit();
+}
+
+#[test]
+fn an_app_that_still_boots_has_the_patience_of_the_intervals() {
+    let server = Server::start();
+    server.behave(Manner::Answers("500 Not Yet"));
+    let config = process("app", "ready wait TERM", BACKOFF)
+        + &format!(
+            "[health.check.up]\n{}\ninterval = \"3s\"\nfail_after = 2\nrestart = \"app\"\n",
+            kind(&server)
+        );
+    let run = Setup::new(&config).with_health().start();
+    run.wait_for_event("ready", "app");
+    let ready = Instant::now();
+    // It never passed, so it is looked at each second.
+    run.wait_for_event("unhealthy", "app");
+    let lived = ready.elapsed();
+    assert!(lived > Duration::from_millis(2500), "{lived:?}\n{}", run.said());
+    run.signal(libc::SIGTERM);
+    run.exit();
+}
+
+#[test]
+fn the_log_blames_the_check_that_asked_and_not_one_that_asked_before() {
+    let (first, second) = (Server::start(), Server::start());
+    // It asks at its first failure, and has not looked again when the other one asks.
+    let seldom = "interval = \"6s\"\nfail_after = 1\nrestart = \"sidecar\"\n";
+    let config = process("app", "wait TERM", "")
+        + &process("sidecar", "ready wait TERM", BACKOFF)
+        + &format!("[health.check.first]\n{}\n{seldom}", kind(&first))
+        + &check("second", &kind(&second), "restart = \"sidecar\"");
+    let run = Setup::new(&config).with_health().start();
+    run.wait_for_event("check_passing", "first");
+    first.behave(Manner::Answers("500 First"));
+    let unhealthy = |count: usize| {
+        run.wait_until("unhealthy", |lines| {
+            let mut found = lines.iter().filter(|line| is_event(line, "unhealthy", "sidecar"));
+            found.nth(count).cloned()
+        })
+    };
+    let line = unhealthy(0);
+    assert_eq!(line["check"], "first", "{line}");
+    first.behave(Manner::Answers("200 OK"));
+    second.behave(Manner::Answers("500 Second"));
+    let line = unhealthy(1);
+    assert_eq!(line["check"], "second", "{line}");
+    assert!(
+        line["why"].as_str().is_some_and(|why| why.contains("500")),
+        "{line}"
+    );
     run.signal(libc::SIGTERM);
     run.exit();
 }

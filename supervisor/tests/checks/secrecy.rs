@@ -178,8 +178,47 @@ fn passwords_stand_in_no_command_line_and_no_environment() {
         .env("ANOTHER_URL", "postgres://of-the-app")
         .with_health()
         .start();
-    crate::lab::wait_state(&run, "db", "passing");
-    let helper = crate::lab::helper(&run).pid;
+    assert_unreadable(&run);
+    stop_passing(&run);
+}
+
+/// The variables of libpq, as the app has them.
+#[test]
+fn a_password_in_a_variable_of_libpq_may_be_a_secret() {
+    let database = Postgres::start("postgres", "right");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("password");
+    std::fs::write(&file, "right").expect("write");
+    let reference = format!("file:{}", file.display());
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", database.port());
+    let app =
+        process("app", "wait TERM", "secrets = []") + &check("db", &format!("postgres = \"{url}\""), "");
+    let named = format!("[secrets.PGPASSWORD]\nfrom = \"{reference}\"\n");
+    // Found in the environment, and named in the config.
+    for setup in [
+        Setup::new(&app).env("PGPASSWORD", &reference),
+        Setup::new(&(app.clone() + &named)),
+    ] {
+        let run = setup.with_health().start();
+        assert_unreadable(&run);
+        stop_passing(&run);
+        assert!(!run.said().contains("right"), "{}", run.said());
+    }
+}
+
+fn stop_passing(run: &Runmate) {
+    assert_eq!(
+        run.get("/health").1["checks"]["db:responseTime"][0]["status"],
+        json!("pass")
+    );
+    run.signal(libc::SIGTERM);
+    assert_eq!(run.exit().code, Some(0));
+}
+
+/// The check passes, and nobody can read in /proc how.
+fn assert_unreadable(run: &Runmate) {
+    crate::lab::wait_state(run, "db", "passing");
+    let helper = crate::lab::helper(run).pid;
     let read = |what: &str| {
         let bytes =
             std::fs::read(format!("/proc/{helper}/{what}")).expect("its /proc; this test has to run as root");
@@ -190,10 +229,4 @@ fn passwords_stand_in_no_command_line_and_no_environment() {
     // Nobody of the same user may look into it.
     let status = std::fs::metadata(format!("/proc/{helper}/environ")).expect("it runs");
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&status), 0);
-    assert_eq!(
-        run.get("/health").1["checks"]["db:responseTime"][0]["status"],
-        json!("pass")
-    );
-    run.signal(libc::SIGTERM);
-    assert_eq!(run.exit().code, Some(0));
 }

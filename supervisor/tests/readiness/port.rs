@@ -45,3 +45,23 @@ fn a_port_that_nobody_serves_is_a_warning_that_says_who_listens_where() {
         assert_eq!(warned, exit.lines.contains(&line));
     }
 }
+
+/// It is the harness that is tested here: nobody is given the address of another, by it or by the kernel.
+#[test]
+fn addresses_that_many_ask_for_at_once_can_all_be_used() {
+    // ip_local_port_range begins here, ip(7).
+    let first = 32_768;
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let held: Vec<TcpListener> = (0..200)
+                    .map(|_| TcpListener::bind(free_address()).expect("it was given to nobody else"))
+                    .collect();
+                for listener in held {
+                    let port = listener.local_addr().expect("its address").port();
+                    assert!(port < first, "the kernel gives {port} to anybody");
+                }
+            });
+        }
+    });
+}

@@ -13,11 +13,11 @@ mod setup;
 
 pub use setup::Setup;
 
-use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -309,20 +309,28 @@ pub fn install(from: &Path, to: &Path, mode: u32) {
     );
 }
 
-/// A loopback address that nobody listens on, a new one at each call. Each test program has an IP address
-/// of its own, so that others that look for free ports at the same time never get the same.
+/// A loopback address that nobody listens on, a new one at each call. Each test program has an IP address of its own,
+/// so that others that look for free ports at the same time never get the same.
+///
+/// Ports come from a counter, below those that the kernel gives to whoever asks for any (32768 and up, ip(7)): it could
+/// give one that was named here before and is not yet in use.
 pub fn free_address() -> SocketAddr {
-    static GIVEN: Mutex<BTreeSet<SocketAddr>> = Mutex::new(BTreeSet::new());
-    let [_, a, b, c] = std::process::id().to_be_bytes();
+    const PORTS: std::ops::Range<u32> = 10_000..32_000;
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let pid = std::process::id();
+    let [_, a, b, c] = pid.to_be_bytes();
     let ip = [127, 64 + (a % 64), b, c.max(1)];
-    loop {
-        let socket = TcpListener::bind(SocketAddr::from((ip, 0))).expect("a free port");
-        let address = socket.local_addr().expect("its address");
-        // The kernel gives a port again as soon as it is free.
-        if GIVEN.lock().expect("no panic while it is held").insert(address) {
+    let count = PORTS.end - PORTS.start;
+    for _ in PORTS {
+        // From another one on in each program: some tests take the port for another address.
+        let step = CALLS.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + pid.wrapping_mul(331).wrapping_add(step) % count;
+        let address = SocketAddr::from((ip, port as u16));
+        if TcpListener::bind(address).is_ok() {
             return address;
         }
     }
+    panic!("no free port on {ip:?}")
 }
 
 /// Looks again and again until `look` finds something. For what nobody tells us of, such as `/proc`.

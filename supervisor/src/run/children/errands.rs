@@ -1,15 +1,14 @@
 //! Starting and giving up what is no process of the plan.
 
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
 use super::Children;
 use crate::config::{CheckKind, Probe};
-use crate::helper;
-use crate::process::{self, Output, SpawnError, Spec, StdinFrom};
-use crate::run::errands::{Errand, ErrandId, Outcome};
+use crate::process::{self, SpawnError, Spec};
+use crate::run::errands::{Behalf, Errand, ErrandId, Outcome};
+use crate::run::keeper;
 
 impl Children {
     /// Starts a helper; gives the pipe of its answer. `reply` hears of its end.
@@ -20,7 +19,7 @@ impl Children {
         reply: oneshot::Sender<Outcome>,
     ) -> Result<OwnedFd, SpawnError> {
         let spawned = process::spawn(spec)?;
-        self.errands.add(spawned.pid, id, false, reply);
+        self.errands.add(spawned.pid, id, Behalf::Process, reply);
         spawned.out.ok_or_else(|| SpawnError {
             step: "make its pipes",
             error: std::io::ErrorKind::NotFound.into(),
@@ -33,10 +32,11 @@ impl Children {
         if reply.is_closed() {
             return;
         }
-        let of_checks = matches!(errand, Errand::Check(_) | Errand::Helper(..));
-        let Some(spec) = self.spec_of(errand) else { return };
+        let Some((spec, behalf)) = self.spec_of(errand) else {
+            return;
+        };
         match process::spawn(&spec) {
-            Ok(spawned) => self.errands.add(spawned.pid, id, of_checks, reply),
+            Ok(spawned) => self.errands.add(spawned.pid, id, behalf, reply),
             Err(error) => {
                 let _ = reply.send(Err(error.explain(&spec)));
             }
@@ -44,36 +44,30 @@ impl Children {
     }
 
     /// `None` if there is nothing to be run, or nobody to run it for.
-    fn spec_of(&self, errand: Errand) -> Option<Spec> {
+    fn spec_of(&self, errand: Errand) -> Option<(Spec, Behalf)> {
         match errand {
             Errand::Probe(process) => {
                 let ready = self.plan.processes[process.0].ready.as_ref()?;
                 match &ready.probe {
                     Probe::Exec(command) if self.lives[process.0].is_some() => {
-                        Some(self.spec(process, command))
+                        Some((self.spec(process, command), Behalf::Process))
                     }
                     _ => None,
                 }
             }
-            Errand::Check(index) => {
+            Errand::Check(index, turn) => {
                 let check = &self.plan.health.checks[index];
+                let process = check.restart.unwrap_or(self.plan.main);
                 match &check.kind {
                     CheckKind::Exec(command) => {
-                        Some(self.spec(check.restart.unwrap_or(self.plan.main), command))
+                        Some((self.spec(process, command), Behalf::Checks { _turn: Some(turn) }))
                     }
                     _ => None,
                 }
             }
-            Errand::Helper(conversation, env) => Some(Spec {
-                argv: helper::command(helper::CHECKS),
-                env,
-                cwd: None,
-                user: None,
-                umask: None,
-                stdin: StdinFrom::File(Rc::new(conversation)),
-                output: Output::Null,
-                out_fd: None,
-            }),
+            Errand::Helper(conversation, env) => {
+                Some((keeper::spec(conversation, env), Behalf::Checks { _turn: None }))
+            }
         }
     }
 
