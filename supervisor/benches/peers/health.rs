@@ -140,7 +140,7 @@ fn section(contenders: &[Contender], anonymous: f64, helper: f64) -> Section {
              {COMPARED} and a third of that for the others; p99 in milliseconds, CPU time of the server per request in \
              microseconds. The supervisor has one process and eight checks at the default interval (tcp, http, disk, \
              memory, fds, exec, and two of its helper's: a PostgreSQL and a certificate in a file). The static handler is an axum route \
-             that returns constant bytes, on one thread, served by hyper in the same way. The ratio is the median of \
+             that returns the same headers and constant bytes, on one thread beside an idle one (the supervisor's writes to stdout), served by hyper in the same way. The ratio is the median of \
              the rounds' ratios. After all that PID 1 has {anonymous:.2} MB of anonymous memory, and the helper has \
              {helper:.2} MB."
         ),

@@ -1,4 +1,4 @@
-//! A static axum handler behind the supervisor's own way of serving (`run::health::serve`): hyper's HTTP/1 on one
+//! A static axum handler behind the supervisor's own way of serving (`run::serve`): hyper's HTTP/1 on one
 //! thread. What is faster or slower than it is so because of what the endpoints do.
 
 use std::ffi::OsString;
@@ -32,10 +32,22 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
         let body = Bytes::from(std::fs::read(file)?);
         let handler = move || {
             let body = body.clone();
-            async move { ([(header::CONTENT_TYPE, "application/health+json")], body) }
+            // The same answer, byte by byte but for the date.
+            let headers = [
+                (header::CONTENT_TYPE, "application/health+json"),
+                (header::CACHE_CONTROL, "no-store"),
+            ];
+            async move { (headers, body) }
         };
         router = router.route(&format!("/{number}"), get(handler));
     }
+    // A program with one thread only has an allocator without locks; who logs, or runs on several threads, has not.
+    // The supervisor's writes to stdout.
+    std::thread::spawn(|| {
+        loop {
+            std::thread::park();
+        }
+    });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
