@@ -44,6 +44,7 @@ mod mysql;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+mod shortage;
 #[cfg(feature = "_sql")]
 mod sql;
 mod tcp;

@@ -15,6 +15,7 @@ use super::Invalid;
 use super::address::Address;
 use super::confidential::Confidential;
 use super::kept::{Aged, Kept};
+use super::shortage::shortage;
 use super::tls::Tls;
 use super::url::{Family, pairs};
 use crate::check::{Check, ComponentType, Failure, Look, Looked, Observation};
@@ -118,7 +119,12 @@ impl Redis {
             Place::Socket(path) => {
                 let stream = UnixStream::connect(path).await;
                 let stream = stream
-                    .map_err(|error| Failure::new(format!("cannot connect to {}: {error}", self.place)))?;
+                    .map_err(|error| match shortage(&error) {
+                        Some(lack) => {
+                            Failure::unknown(format!("cannot connect to {}: {lack}", self.place))
+                        }
+                        None => Failure::new(format!("cannot connect to {}: {error}", self.place)),
+                    })?;
                 self.log_in(stream).await?
             }
         };

@@ -14,6 +14,7 @@ use super::Invalid;
 use super::address::Address;
 use super::confidential::Confidential;
 use super::kept::{Aged, Kept};
+use super::shortage::{shortage, shortage_of_tcp, system_error};
 use super::url::{Family, ServerUrl};
 use super::words::one_line;
 use crate::check::{Failure, Looked, Observation, Offload};
@@ -121,8 +122,10 @@ impl<C: Kind> Server<C> {
         if let Place::Network(address) = &known.place {
             address.look_up().await?;
         }
-        let connected = known.options.connect().await;
-        let mut fresh = Aged::new(connected.map_err(|error| known.failed(&error))?);
+        let mut fresh = match known.options.connect().await {
+            Ok(connection) => Aged::new(connection),
+            Err(error) => return Err(known.not_connected(&error).await),
+        };
         let asked = fresh.connection.ask().await;
         asked.map_err(|error| known.failed(&error))?;
         self.keep(fresh).await;
@@ -147,8 +150,22 @@ impl<C: Kind> Known<C> {
         })
     }
 
+    async fn not_connected(&self, error: &Error) -> Failure {
+        // The driver tells of the last address only, which may be one of IPv6 where that is turned off.
+        if let Place::Network(address) = &self.place
+            && system_error(error).and_then(shortage_of_tcp).is_some()
+            && let Err(failure) = address.connect().await
+        {
+            return failure;
+        }
+        self.failed(error)
+    }
+
     fn failed(&self, error: &Error) -> Failure {
         let place = &self.place;
+        if let Some(lack) = system_error(error).and_then(shortage) {
+            return Failure::unknown(format!("cannot connect to {place}: {lack}"));
+        }
         let scrub = |text: &str| self.confidential.scrub(text);
         Failure::new(match error {
             Error::Database(error) => {

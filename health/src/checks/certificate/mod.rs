@@ -14,6 +14,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use self::validity::Validity;
 use super::Invalid;
 use super::address::Address;
+use super::shortage::shortage;
 use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation, Offload};
 
 const MEASURES: &str = "validFor";
@@ -81,7 +82,10 @@ impl Certificate {
                 let file = path.clone();
                 let read = reading.run(move || read(&file)).await?;
                 let shown = path.display();
-                let read = read.map_err(|error| Failure::new(format!("cannot read {shown}: {error}")))?;
+                let read = read.map_err(|error| match shortage(&error) {
+                    Some(lack) => Failure::unknown(format!("cannot read {shown}: {lack}")),
+                    None => Failure::new(format!("cannot read {shown}: {error}")),
+                })?;
                 if read.is_empty() {
                     return Err(Failure::new(format!("{shown} holds no certificate in PEM")));
                 }
