@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::Invalid;
 use super::shortage::{shortage, shortage_of_sockets, shortage_of_tcp};
-use crate::check::{Failure, Offload};
+use crate::check::{Failure, Offload, step};
 
 /// So long one of several addresses has to accept a connection before the next is tried, or one where nobody answers
 /// (a dead replica, IPv6 without a route) would use up the whole look. The last has what is left of it.
@@ -75,6 +75,7 @@ impl Address {
         if let Some(addresses) = self.literal() {
             return Ok(addresses);
         }
+        step(format!("looking up {}", self.host));
         let name = (self.host.clone(), self.port);
         let found = self
             .lookup
@@ -99,6 +100,7 @@ impl Address {
         let (mut first, mut lacking, mut certain) = (None, None, true);
         let last = addresses.last().copied();
         for address in addresses {
+            step(format!("connecting to {address}"));
             let connected = TcpStream::connect(address);
             let connected = match Some(address) == last {
                 true => connected.await,
@@ -127,9 +129,7 @@ impl Address {
             // One that could not be tried might have accepted.
             (None, Some(why)) => Failure::unknown(why),
             (Some(_), Some(why)) if !certain => Failure::unknown(why),
-            (Some((address, error)), _) => {
-                Failure::new(format!("cannot connect to {address}: {error}"))
-            }
+            (Some((address, error)), _) => Failure::new(format!("cannot connect to {address}: {error}")),
             (None, None) => Failure::new(format!("nobody listens on {self}")),
         })
     }

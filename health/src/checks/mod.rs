@@ -48,7 +48,7 @@ mod shortage;
 #[cfg(feature = "_sql")]
 mod sql;
 mod tcp;
-#[cfg(any(feature = "_verified", feature = "certificate"))]
+#[cfg(feature = "_tls")]
 mod tls;
 #[cfg(feature = "_server")]
 mod url;

@@ -64,13 +64,24 @@ mod tests {
     fn what_this_side_lacks_is_told_from_what_the_other_side_does() {
         for code in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS] {
             let error = io::Error::from_raw_os_error(code);
-            assert!(shortage(&error).is_some() && shortage_of_tcp(&error).is_some(), "{error}");
+            assert!(
+                shortage(&error).is_some() && shortage_of_tcp(&error).is_some(),
+                "{error}"
+            );
         }
         for code in [libc::EADDRNOTAVAIL, libc::EAGAIN] {
             let error = io::Error::from_raw_os_error(code);
-            assert!(shortage(&error).is_none() && shortage_of_tcp(&error).is_some(), "{error}");
+            assert!(
+                shortage(&error).is_none() && shortage_of_tcp(&error).is_some(),
+                "{error}"
+            );
         }
-        for code in [libc::ECONNREFUSED, libc::ETIMEDOUT, libc::EHOSTUNREACH, libc::ECONNRESET] {
+        for code in [
+            libc::ECONNREFUSED,
+            libc::ETIMEDOUT,
+            libc::EHOSTUNREACH,
+            libc::ECONNRESET,
+        ] {
             assert!(shortage_of_tcp(&io::Error::from_raw_os_error(code)).is_none());
         }
         assert!(shortage_of_tcp(&io::ErrorKind::TimedOut.into()).is_none());

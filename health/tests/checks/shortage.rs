@@ -51,7 +51,10 @@ fn too_many_open_files_here_are_not_held_against_what_is_looked_at() {
                 for (index, check) in checks.iter().enumerate() {
                     let failure = look(check).await.expect_err("nothing can be opened");
                     assert_eq!(failure.kind, FailureKind::Unknown, "{index}: {failure}");
-                    assert!(failure.why.ends_with(": too many open files here"), "{index}: {failure}");
+                    assert!(
+                        failure.why.ends_with(": too many open files here"),
+                        "{index}: {failure}"
+                    );
                 }
             });
         },

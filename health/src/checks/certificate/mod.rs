@@ -15,7 +15,7 @@ use self::validity::Validity;
 use super::Invalid;
 use super::address::Address;
 use super::shortage::shortage;
-use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation, Offload};
+use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation, Offload, step};
 
 const MEASURES: &str = "validFor";
 
@@ -79,6 +79,7 @@ impl Certificate {
         match &self.source {
             Source::Server(address) => Ok(vec![server::certificate(address).await?]),
             Source::File { path, reading } => {
+                step(format!("reading {}", path.display()));
                 let file = path.clone();
                 let read = reading.run(move || read(&file)).await?;
                 let shown = path.display();
