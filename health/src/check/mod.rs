@@ -9,6 +9,7 @@ mod latency;
 mod offload;
 mod schedule;
 mod settings;
+mod step;
 mod track;
 
 pub(crate) use latency::Latency;
@@ -16,6 +17,7 @@ pub(crate) use offload::Offload;
 pub use schedule::look_once;
 pub(crate) use schedule::{is_late, look_forever};
 pub use settings::{Level, Settings};
+pub(crate) use step::step;
 pub use track::{Change, CheckState};
 pub(crate) use track::{Moment, Track};
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::step::Step;
 use super::{Check, Failure, Looked};
 
 /// How late a timer fires at most on a machine that has a lot to do.
@@ -50,10 +51,14 @@ pub(crate) async fn look_forever(
 /// had no chance.
 pub async fn look_once(check: &dyn Check, limit: Duration) -> Looked {
     let began = Instant::now();
-    match timeout(limit, caught(check)).await {
+    let step = Step::default();
+    match timeout(limit, step.watch(caught(check))).await {
         Ok(looked) => looked,
         Err(_) if is_late(began, limit) => Err(Failure::unknown("the container was frozen")),
-        Err(_) => Err(Failure::new(format!("no answer within {limit:?}"))),
+        Err(_) => Err(Failure::new(match step.last() {
+            Some(doing) => format!("no answer within {limit:?}: still {doing}"),
+            None => format!("no answer within {limit:?}"),
+        })),
     }
 }
 

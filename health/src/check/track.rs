@@ -250,10 +250,11 @@ impl Track {
     }
 
     /// How long to wait between the starts of two looks. One that holds a gate until its first pass is tried at the
-    /// fast pace until then; any other until it is known to pass or to fail.
+    /// fast pace until then; any other until it is known to pass or to fail. So is one whose last look told nothing:
+    /// it should be current again before it is stale.
     pub fn pace(&self) -> Duration {
         let holds_a_gate = self.settings.level >= Level::Required && !self.ever_passed;
-        if holds_a_gate || self.state == CheckState::Pending {
+        if holds_a_gate || self.state == CheckState::Pending || self.blind.is_some() {
             self.settings.interval.min(FIRST_PACE)
         } else {
             self.settings.interval

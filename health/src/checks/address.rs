@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Invalid;
-use crate::check::{Failure, Offload};
+use super::shortage::{shortage, shortage_of_sockets, shortage_of_tcp};
+use crate::check::{Failure, Offload, step};
 
 /// So long one of several addresses has to accept a connection before the next is tried, or one where nobody answers
 /// (a dead replica, IPv6 without a route) would use up the whole look. The last has what is left of it.
@@ -74,6 +75,7 @@ impl Address {
         if let Some(addresses) = self.literal() {
             return Ok(addresses);
         }
+        step(format!("looking up {}", self.host));
         let name = (self.host.clone(), self.port);
         let found = self
             .lookup
@@ -82,7 +84,10 @@ impl Address {
         match found {
             Ok(addresses) if !addresses.is_empty() => Ok(addresses),
             Ok(_) => Err(Failure::new(format!("{} has no address", self.host))),
-            Err(error) => Err(Failure::new(format!("cannot look up {}: {error}", self.host))),
+            Err(error) => Err(match shortage(&error).or_else(shortage_of_sockets) {
+                Some(lack) => Failure::unknown(format!("cannot look up {}: {lack}", self.host)),
+                None => Failure::new(format!("cannot look up {}: {error}", self.host)),
+            }),
         }
     }
 
@@ -92,9 +97,10 @@ impl Address {
     }
 
     async fn connect_to_one_of(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
-        let mut first = None;
+        let (mut first, mut lacking, mut certain) = (None, None, true);
         let last = addresses.last().copied();
         for address in addresses {
+            step(format!("connecting to {address}"));
             let connected = TcpStream::connect(address);
             let connected = match Some(address) == last {
                 true => connected.await,
@@ -107,13 +113,25 @@ impl Address {
                 // TCP then connects it to itself (RFC 9293, simultaneous open).
                 Ok(stream) if stream.local_addr().ok() == Some(address) => {}
                 Ok(stream) => return Ok(stream),
-                Err(error) => first = first.or(Some((address, error))),
+                Err(error) => match shortage_of_tcp(&error) {
+                    Some(lack) => {
+                        lacking = lacking.or(Some(format!("cannot connect to {address}: {lack}")));
+                        // Where IPv6 is turned off, it has no address to connect from; that alone is no reason to
+                        // doubt what the other addresses say.
+                        let no_ipv6 = address.is_ipv6() && error.kind() == io::ErrorKind::AddrNotAvailable;
+                        certain &= no_ipv6;
+                    }
+                    None => first = first.or(Some((address, error))),
+                },
             }
         }
-        Err(Failure::new(match first {
-            Some((address, error)) => format!("cannot connect to {address}: {error}"),
-            None => format!("nobody listens on {self}"),
-        }))
+        Err(match (first, lacking) {
+            // One that could not be tried might have accepted.
+            (None, Some(why)) => Failure::unknown(why),
+            (Some(_), Some(why)) if !certain => Failure::unknown(why),
+            (Some((address, error)), _) => Failure::new(format!("cannot connect to {address}: {error}")),
+            (None, None) => Failure::new(format!("nobody listens on {self}")),
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::amount::bytes;
-use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation, Offload};
+use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation, Offload, step};
 
 const MEASURES: &str = "free";
 
@@ -107,6 +107,7 @@ fn part(whole: u64, percent: u8) -> u64 {
 impl Check for Disk {
     fn look(&self) -> Look<'_> {
         Box::pin(async {
+            step(format!("asking how full {} is", self.path.display()));
             let path = self.path.clone();
             // On a thread: the server of a network disk may be gone.
             match self.asking.run(move || ask(&path)).await? {

@@ -10,6 +10,7 @@ use std::process::{ExitStatus, Stdio};
 use tokio::process::{Child, Command};
 
 use super::Invalid;
+use super::shortage::shortage_of_processes;
 use crate::check::{Check, Failure, Look, Observation};
 
 /// Passes if a command exits with 0. Its output is thrown away, its input is empty, and it has a process group of its
@@ -79,7 +80,10 @@ impl Check for Exec {
         Box::pin(async {
             let name = self.name();
             let status = self.run().await;
-            let status = status.map_err(|error| Failure::new(format!("cannot run {name}: {error}")))?;
+            let status = status.map_err(|error| match shortage_of_processes(&error) {
+                Some(lack) => Failure::unknown(format!("cannot run {name}: {lack}")),
+                None => Failure::new(format!("cannot run {name}: {error}")),
+            })?;
             match (status.code(), status.signal()) {
                 (Some(0), _) => Ok(Observation::default()),
                 (Some(code), _) => Err(Failure::new(format!("{name} exited with {code}"))),

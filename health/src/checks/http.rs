@@ -1,5 +1,6 @@
 //! A web server answers well.
 
+use std::error::Error;
 use std::fmt;
 use std::pin::pin;
 
@@ -13,7 +14,7 @@ use super::Invalid;
 use super::address::Address;
 use super::tls::Tls;
 use super::words::one_line;
-use crate::check::{Check, ComponentType, Failure, Look, Observation};
+use crate::check::{Check, ComponentType, Failure, Look, Observation, step};
 
 /// Passes if a GET is answered with a status from 200 to 399. Redirects are not followed, the body is not read, and
 /// each look has a connection of its own, closed after it.
@@ -76,13 +77,14 @@ impl Http {
         match &self.tls {
             None => self.ask(TokioIo::new(stream)).await,
             Some(tls) => {
-                let stream = tls.connect(stream, self.address.host()).await?;
+                let stream = tls.connect(stream, &self.address).await?;
                 self.ask(TokioIo::new(stream)).await
             }
         }
     }
 
     async fn ask(&self, stream: impl Read + Write + Send + Unpin + 'static) -> Result<u16, Failure> {
+        step(format!("waiting for {} to answer a GET", self.address));
         let (mut sender, connection) = http1::handshake(stream)
             .await
             .map_err(|error| self.failed(&error))?;
@@ -117,7 +119,11 @@ impl Http {
         } else if error.is_incomplete_message() || error.is_canceled() {
             format!("{address} closed the connection without an answer")
         } else {
-            one_line(&format!("asking {address}: {error}"))
+            // Behind "connection error" stands which.
+            let cause = error
+                .source()
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            one_line(&format!("asking {address}: {cause}"))
         })
     }
 }

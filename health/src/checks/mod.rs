@@ -44,10 +44,11 @@ mod mysql;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+mod shortage;
 #[cfg(feature = "_sql")]
 mod sql;
 mod tcp;
-#[cfg(any(feature = "_verified", feature = "certificate"))]
+#[cfg(feature = "_tls")]
 mod tls;
 #[cfg(feature = "_server")]
 mod url;

@@ -15,9 +15,10 @@ use super::Invalid;
 use super::address::Address;
 use super::confidential::Confidential;
 use super::kept::{Aged, Kept};
+use super::shortage::shortage;
 use super::tls::Tls;
 use super::url::{Family, pairs};
-use crate::check::{Check, ComponentType, Failure, Look, Looked, Observation};
+use crate::check::{Check, ComponentType, Failure, Look, Looked, Observation, step};
 
 /// Passes if a Redis, or what speaks its protocol (Valkey, Dragonfly, ElastiCache), answers a `PING`. A replica passes,
 /// too; one that is still loading its data does not.
@@ -104,7 +105,7 @@ impl Redis {
 
     async fn ask(&self) -> Looked {
         if let Some(mut kept) = self.kept.take()
-            && kept.connection.ping().await.is_ok()
+            && self.ping(&mut kept.connection).await.is_ok()
         {
             self.kept.put(kept);
             return Ok(Observation::default());
@@ -113,24 +114,33 @@ impl Redis {
             Place::Network(address) => self.log_in(address.connect().await?).await?,
             Place::Encrypted(address, tls) => {
                 let stream = address.connect().await?;
-                self.log_in(tls.connect(stream, address.host()).await?).await?
+                self.log_in(tls.connect(stream, address).await?).await?
             }
             Place::Socket(path) => {
+                step(format!("connecting to {}", self.place));
                 let stream = UnixStream::connect(path).await;
-                let stream = stream
-                    .map_err(|error| Failure::new(format!("cannot connect to {}: {error}", self.place)))?;
+                let stream = stream.map_err(|error| match shortage(&error) {
+                    Some(lack) => Failure::unknown(format!("cannot connect to {}: {lack}", self.place)),
+                    None => Failure::new(format!("cannot connect to {}: {error}", self.place)),
+                })?;
                 self.log_in(stream).await?
             }
         };
-        fresh.ping().await.map_err(|error| self.failed(&error))?;
+        self.ping(&mut fresh).await.map_err(|error| self.failed(&error))?;
         self.kept.put(Aged::new(fresh));
         Ok(Observation::default())
+    }
+
+    async fn ping(&self, connection: &mut Connection) -> Result<(), RedisError> {
+        step(format!("waiting for {} to answer a PING", self.place));
+        connection.run(&redis::cmd("PING")).await
     }
 
     async fn log_in(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> Result<Connection, Failure> {
+        step(format!("logging in at {}", self.place));
         // How long a look may take is not the driver's to say.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         // Nobody is logged in yet: the driver would not tell what the server says to that.
@@ -241,10 +251,6 @@ fn database(number: &str) -> Result<i64, Invalid> {
 }
 
 impl Connection {
-    async fn ping(&mut self) -> Result<(), RedisError> {
-        self.run(&redis::cmd("PING")).await
-    }
-
     async fn authenticate(&mut self, user: Option<&str>, password: &str) -> Result<(), RedisError> {
         let asked = match user {
             None => return self.run(redis::cmd("AUTH").arg(password)).await,

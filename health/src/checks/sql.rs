@@ -7,16 +7,17 @@ use std::sync::{Arc, OnceLock};
 
 use sqlx::error::DatabaseError;
 use sqlx::{ConnectOptions, Connection, Error};
-use tokio_rustls::rustls;
 use zeroize::Zeroizing;
 
 use super::Invalid;
 use super::address::Address;
 use super::confidential::Confidential;
 use super::kept::{Aged, Kept};
+use super::shortage::{shortage, shortage_of_tcp, system_error};
+use super::tls;
 use super::url::{Family, ServerUrl};
 use super::words::one_line;
-use crate::check::{Failure, Looked, Observation, Offload};
+use crate::check::{Failure, Looked, Observation, Offload, step};
 
 /// A statement rather than the driver's ping: that is answered by MySQL's proxies themselves, also when no database is
 /// behind them (ProxySQL does), and PostgreSQL has none; the driver's, an empty `Sync`, leads nowhere beyond the
@@ -101,6 +102,7 @@ impl<C: Kind> Server<C> {
         if let Some(known) = self.known.get() {
             return Ok(known);
         }
+        step("reading what the URL needs from this system");
         let url = Arc::clone(&self.url);
         let made = self.getting_known.run(move || Known::of(&url)).await?;
         let made = made.map_err(|invalid| Failure::new(invalid.to_string()))?;
@@ -110,7 +112,7 @@ impl<C: Kind> Server<C> {
     /// One statement over the connection that is there; if it is broken, one attempt with a new one.
     pub async fn look(&self) -> Looked {
         if let Some(mut kept) = self.kept.take()
-            && kept.connection.ask().await.is_ok()
+            && self.ask(&mut kept.connection).await.is_ok()
         {
             self.keep(kept).await;
             return Ok(Observation::default());
@@ -121,12 +123,22 @@ impl<C: Kind> Server<C> {
         if let Place::Network(address) = &known.place {
             address.look_up().await?;
         }
-        let connected = known.options.connect().await;
-        let mut fresh = Aged::new(connected.map_err(|error| known.failed(&error))?);
-        let asked = fresh.connection.ask().await;
+        step(format!("connecting to and logging in at {}", known.place));
+        let mut fresh = match known.options.connect().await {
+            Ok(connection) => Aged::new(connection),
+            Err(error) => return Err(known.not_connected(&error).await),
+        };
+        let asked = self.ask(&mut fresh.connection).await;
         asked.map_err(|error| known.failed(&error))?;
         self.keep(fresh).await;
         Ok(Observation::default())
+    }
+
+    async fn ask(&self, connection: &mut C) -> Result<(), Error> {
+        if let Some(known) = self.known.get() {
+            step(format!("waiting for {} to answer {STATEMENT}", known.place));
+        }
+        connection.ask().await
     }
 
     async fn keep(&self, connection: Aged<C>) {
@@ -147,8 +159,22 @@ impl<C: Kind> Known<C> {
         })
     }
 
+    async fn not_connected(&self, error: &Error) -> Failure {
+        // The driver tells of the last address only, which may be one of IPv6 where that is turned off.
+        if let Place::Network(address) = &self.place
+            && system_error(error).and_then(shortage_of_tcp).is_some()
+            && let Err(failure) = address.connect().await
+        {
+            return failure;
+        }
+        self.failed(error)
+    }
+
     fn failed(&self, error: &Error) -> Failure {
         let place = &self.place;
+        if let Some(lack) = system_error(error).and_then(shortage) {
+            return Failure::unknown(format!("cannot connect to {place}: {lack}"));
+        }
         let scrub = |text: &str| self.confidential.scrub(text);
         Failure::new(match error {
             Error::Database(error) => {
@@ -164,12 +190,38 @@ impl<C: Kind> Known<C> {
             Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 format!("{place} closed the connection")
             }
-            Error::Io(error) if error.get_ref().is_some_and(|error| error.is::<rustls::Error>()) => {
-                one_line(&format!("TLS with {place}: {error}"))
+            Error::Io(error) => one_line(&match tls::reason(error) {
+                Some(reason) => format!("TLS with {place}: {reason}"),
+                None => format!("cannot connect to {place}: {error}"),
+            }),
+            Error::Tls(error) => {
+                format!("TLS with {place}: {}", scrub(without_line(&error.to_string())))
             }
-            Error::Io(error) => one_line(&format!("cannot connect to {place}: {error}")),
-            Error::Tls(error) => format!("TLS with {place}: {}", scrub(&error.to_string())),
-            error => format!("asking {place}: {}", scrub(&error.to_string())),
+            error => format!("asking {place}: {}", scrub(without_line(&error.to_string()))),
         })
+    }
+}
+
+/// Without the line of the driver's code behind it: `(sqlx_postgres::connection::tls:95)`.
+fn without_line(text: &str) -> &str {
+    match text.rsplit_once(" (sqlx_") {
+        Some((said, line)) if line.ends_with(')') && !line.contains(' ') => said,
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_line;
+
+    #[test]
+    fn the_line_of_the_drivers_code_is_not_told() {
+        assert_eq!(
+            without_line("server does not support TLS (sqlx_postgres::connection::tls:95)"),
+            "server does not support TLS"
+        );
+        for text in ["no", "no (at all)", "no (sqlx_x:1) more)"] {
+            assert_eq!(without_line(text), text);
+        }
     }
 }

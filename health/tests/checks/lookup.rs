@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use runmate_health::Check;
 use runmate_health::checks::{Certificate, Http, MySql, Postgres, Redis, Tcp};
+use runmate_health::{Check, look_once};
 
 use crate::support::daemon::Dir;
 use crate::support::{alone, block_on, look_for, passes, until, why};
@@ -113,6 +113,12 @@ fn a_dns_that_hangs_costs_one_thread_a_check_and_comes_back() {
                         threads() == before + checks.len()
                     })
                     .await;
+                }
+                for check in &checks {
+                    let limit = Duration::from_millis(10);
+                    let failure = look_once(&**check, limit).await.expect_err("a timeout");
+                    let why = format!("no answer within 10ms: still looking up {HOST}");
+                    assert_eq!(failure.why, why);
                 }
                 // The calls that hung end with what they asked for.
                 dns.answer();

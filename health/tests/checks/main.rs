@@ -9,6 +9,7 @@ mod mysql;
 mod postgres;
 mod redis;
 mod resumption;
+mod shortage;
 mod silent;
 mod support;
 mod web;

@@ -70,7 +70,10 @@ fn tls_is_verified() {
                 let unknown = Server::start(&Authority::new());
                 assert_eq!(
                     why(&Redis::new(&url(unknown.tls_port)).unwrap()).await,
-                    "TLS with localhost: invalid peer certificate: UnknownIssuer"
+                    format!(
+                        "TLS with localhost:{}: invalid peer certificate: UnknownIssuer",
+                        unknown.tls_port
+                    )
                 );
                 // A server without TLS would wait for the end of a line until the look's time is over.
             });

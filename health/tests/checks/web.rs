@@ -158,9 +158,47 @@ async fn the_body_is_not_waited_for() {
     passes(&check(format!("http://{address}/"))).await;
 }
 
+/// A server in this program that says `greeting` before it is asked, and hangs up. Some checks look before it comes,
+/// some after.
+async fn greeting(greeting: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(greeting).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+    address.to_string()
+}
+
+#[tokio::test]
+async fn who_greets_and_hangs_up_is_said_not_to_speak_http() {
+    for said in [
+        &b"220 mail.example.com ESMTP\r\n"[..],
+        b"J\0\0\0\x0a8.0.36\0",
+        b"garbage",
+        b"x",
+    ] {
+        for _ in 0..20 {
+            let address = greeting(said).await;
+            assert_eq!(
+                why(&check(format!("http://{address}/"))).await,
+                format!("what {address} answered is not HTTP/1"),
+                "{said:?}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_answer_is_said() {
     let address = one_answer(b"SSH-2.0-OpenSSH_9.2p1\r\n").await;
+    assert_eq!(
+        why(&check(format!("http://{address}/"))).await,
+        format!("what {address} answered is not HTTP/1")
+    );
+    let address = one_answer(b"garbage").await;
     assert_eq!(
         why(&check(format!("http://{address}/"))).await,
         format!("what {address} answered is not HTTP/1")
@@ -196,7 +234,10 @@ fn https_is_verified() {
                 passes(&check(url(&trusted, "localhost"))).await;
                 passes(&check(url(&trusted, "127.0.0.1"))).await;
                 let plain = check(format!("https://localhost:{}/up", trusted.port));
-                assert!(why(&plain).await.starts_with("TLS with localhost: "));
+                assert_eq!(
+                    why(&plain).await,
+                    format!("TLS with localhost:{}: what it says is not TLS", trusted.port)
+                );
                 let failure = why(&check(url(&trusted, "127.0.0.2"))).await;
                 assert!(
                     failure.contains("cannot connect") || failure.contains("not valid for name"),
@@ -204,14 +245,21 @@ fn https_is_verified() {
                 );
                 let expired = Nginx::start(&authority, (-10, -4));
                 let failure = why(&check(url(&expired, "localhost"))).await;
+                let said = format!(
+                    "TLS with localhost:{}: invalid peer certificate: ",
+                    expired.tls_port
+                );
                 assert!(
-                    failure.starts_with("TLS with localhost: invalid peer certificate: certificate expired"),
+                    failure.starts_with(&format!("{said}certificate expired")),
                     "{failure}"
                 );
                 let unknown = Nginx::start(&Authority::new(), (-1, 90));
                 assert_eq!(
                     why(&check(url(&unknown, "localhost"))).await,
-                    "TLS with localhost: invalid peer certificate: UnknownIssuer"
+                    format!(
+                        "TLS with localhost:{}: invalid peer certificate: UnknownIssuer",
+                        unknown.tls_port
+                    )
                 );
             });
         },

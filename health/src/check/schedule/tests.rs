@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::check::{Look, Observation};
+use crate::check::{Look, Observation, step};
 
 const PACE: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(2);
@@ -283,4 +283,32 @@ fn the_next_step_is_the_first_that_is_not_past() {
             "{now}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_says_the_last_step_of_its_own_look() {
+    let (_, results) = looks(3, LIMIT, |number| async move {
+        if number < 3 {
+            step("looking up a name");
+            sleep(LIMIT / 2).await;
+        }
+        if number == 2 {
+            step(format!("waiting for {number}"));
+        }
+        sleep(LIMIT * 2).await;
+        pass().await
+    })
+    .await;
+    let said: Vec<String> = results
+        .into_iter()
+        .map(|(_, looked)| looked.unwrap_err().why)
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "no answer within 2s: still looking up a name",
+            "no answer within 2s: still waiting for 2",
+            "no answer within 2s",
+        ]
+    );
 }

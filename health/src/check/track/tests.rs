@@ -109,6 +109,20 @@ fn it_is_tried_every_second_until_something_is_decided() {
 }
 
 #[test]
+fn after_a_look_that_told_nothing_it_is_tried_every_second_until_one_does() {
+    for (known, state) in [('p', CheckState::Passing), ('f', CheckState::Failing)] {
+        let mut track = track(settings(1, 1));
+        track.record(at(SECOND), SECOND, result(known));
+        let ordinary = track.pace();
+        assert!(ordinary > SECOND);
+        track.record(at(SECOND * 2), SECOND, result('u'));
+        assert_eq!((track.pace(), track.state), (SECOND, state));
+        track.record(at(SECOND * 3), SECOND, result(known));
+        assert_eq!((track.pace(), track.state), (ordinary, state));
+    }
+}
+
+#[test]
 fn what_holds_a_gate_until_its_first_pass_is_tried_every_second_until_then() {
     for level in [Level::Info, Level::Degraded, Level::Required, Level::Critical] {
         let mut track = track(Settings {

@@ -14,7 +14,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use self::validity::Validity;
 use super::Invalid;
 use super::address::Address;
-use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation, Offload};
+use super::shortage::shortage;
+use crate::check::{Check, ComponentType, Failure, Look, Looked, Measured, Observation, Offload, step};
 
 const MEASURES: &str = "validFor";
 
@@ -78,10 +79,14 @@ impl Certificate {
         match &self.source {
             Source::Server(address) => Ok(vec![server::certificate(address).await?]),
             Source::File { path, reading } => {
+                step(format!("reading {}", path.display()));
                 let file = path.clone();
                 let read = reading.run(move || read(&file)).await?;
                 let shown = path.display();
-                let read = read.map_err(|error| Failure::new(format!("cannot read {shown}: {error}")))?;
+                let read = read.map_err(|error| match shortage(&error) {
+                    Some(lack) => Failure::unknown(format!("cannot read {shown}: {lack}")),
+                    None => Failure::new(format!("cannot read {shown}: {error}")),
+                })?;
                 if read.is_empty() {
                     return Err(Failure::new(format!("{shown} holds no certificate in PEM")));
                 }

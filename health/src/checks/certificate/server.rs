@@ -8,15 +8,14 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-use crate::check::Failure;
+use crate::check::{Failure, step};
 use crate::checks::address::Address;
 use crate::checks::tls;
 
 /// Shakes hands until the certificate was shown; what becomes of the handshake after that does not matter. Nothing is
 /// sent.
 pub(super) async fn certificate(address: &Address) -> Result<Vec<u8>, Failure> {
-    let host = address.host();
-    let name = tls::server_name(host)?;
+    let name = tls::server_name(address.host())?;
     let stream = address.connect().await?;
     let provider = Arc::new(ring::default_provider());
     let witness = Arc::new(Witness {
@@ -29,6 +28,7 @@ pub(super) async fn certificate(address: &Address) -> Result<Vec<u8>, Failure> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::clone(&witness) as Arc<dyn ServerCertVerifier>)
         .with_no_client_auth();
+    step(format!("setting up TLS with {address}"));
     let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
     let shown = witness
         .shown
@@ -37,7 +37,7 @@ pub(super) async fn certificate(address: &Address) -> Result<Vec<u8>, Failure> {
         .take();
     match (shown, shaken) {
         (Some(certificate), _) => Ok(certificate),
-        (None, Err(error)) => Err(tls::failure(host, &error)),
+        (None, Err(error)) => Err(tls::failure(address, &error)),
         (None, Ok(_)) => Err(Failure::new(format!("{address} showed no certificate"))),
     }
 }

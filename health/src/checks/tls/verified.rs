@@ -12,7 +12,8 @@ use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 use super::{failure, server_name};
-use crate::check::{Failure, Offload};
+use crate::check::{Failure, Offload, step};
+use crate::checks::address::Address;
 
 /// How long roots are trusted without being read again: who replaces them in a running container expects that it
 /// is noticed.
@@ -31,12 +32,18 @@ pub(in crate::checks) struct Tls {
 
 impl Tls {
     /// Shakes hands with a host.
-    pub async fn connect(&self, stream: TcpStream, host: &str) -> Result<TlsStream<TcpStream>, Failure> {
+    pub async fn connect(
+        &self,
+        stream: TcpStream,
+        address: &Address,
+    ) -> Result<TlsStream<TcpStream>, Failure> {
+        step("reading the certificates that are trusted");
         let config = self.config().await?;
         let connector = TlsConnector::from(config);
-        let name = server_name(host)?;
+        let name = server_name(address.host())?;
+        step(format!("setting up TLS with {address}"));
         let shaken = connector.connect(name, stream).await;
-        shaken.map_err(|error| failure(host, &error))
+        shaken.map_err(|error| failure(address, &error))
     }
 
     async fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
