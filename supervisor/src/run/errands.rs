@@ -14,8 +14,16 @@ use crate::process::sys;
 use crate::secrets::environment::Environment;
 use crate::signal::Signal;
 
-/// How it ended, or why it could not be started.
-pub(super) type Outcome = Result<End, String>;
+/// How it ended, or that it could not be started.
+pub(super) type Outcome = Result<End, NotStarted>;
+
+/// Why it could not be started.
+#[derive(Debug)]
+pub(super) struct NotStarted {
+    pub why: String,
+    /// The system was out of something that it may have again in a moment. It tells nothing about what was to run.
+    pub temporary: bool,
+}
 
 /// A number that no other errand has. A pid may be somebody else's by the time one is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

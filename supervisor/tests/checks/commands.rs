@@ -100,3 +100,37 @@ fn commands_look_once_at_a_time() {
     stop(&run);
     assert!(began.elapsed() < Duration::from_secs(5));
 }
+
+/// Sets how many descriptors the process may have; gives how many it could have before.
+fn limit_descriptors(pid: i32, limit: libc::rlim_t) -> libc::rlim_t {
+    let mut old = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: both point to limits on our stack; null asks for no change.
+    let got = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &mut old) };
+    assert_eq!(got, 0, "{}", std::io::Error::last_os_error());
+    let new = libc::rlimit {
+        rlim_cur: limit,
+        ..old
+    };
+    // SAFETY: as above.
+    let set = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &new, std::ptr::null_mut()) };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    old.rlim_cur
+}
+
+#[test]
+fn a_command_that_cannot_start_for_want_of_descriptors_restarts_nothing() {
+    let run = start(&check("fine", "exec = \"true\"", "restart = \"app\""));
+    wait_state(&run, "fine", "passing");
+    let before = limit_descriptors(run.pid, 3);
+    let line = run.wait_for_event("check_stale", "fine");
+    let why = line["why"].as_str().expect("why");
+    assert!(why.contains("cannot run its command: "), "{line}");
+    limit_descriptors(run.pid, before);
+    run.wait_for_event("check_current", "fine");
+    assert!(!run.said().contains("check_failing"), "{}", run.said());
+    assert!(!run.said().contains("unhealthy"), "{}", run.said());
+    stop(&run);
+}
