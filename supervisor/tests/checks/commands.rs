@@ -70,6 +70,26 @@ fn a_command_that_hangs_is_killed_at_its_timeout_with_all_it_has_started() {
 }
 
 #[test]
+fn a_command_that_has_left_its_group_is_killed_at_its_timeout_too() {
+    // A shell that waits for one in a session of its own, which waits for another such one.
+    let command =
+        "exec = \"setsid sh -c 'echo $$ >> pids; setsid sleep 1000 & echo $! >> pids; wait'; true\"";
+    let run = start(&check("leaves", command, ""));
+    wait_state(&run, "leaves", "failing");
+    // Two pids a look. Of the first two looks nobody is left while the third is under way.
+    let pids = noted(&run.dir().join("pids"), 5);
+    eventually("end of the looks before", || {
+        let lives = |pid: &i32| Process::look(*pid).is_some_and(|process| process.lives());
+        (!pids[..4].iter().any(lives)).then_some(())
+    });
+    stop(&run);
+    assert!(
+        pids.iter().all(|pid| Process::look(*pid).is_none()),
+        "a stop leaves nobody"
+    );
+}
+
+#[test]
 fn what_commands_leave_behind_does_not_pile_up() {
     // Orphans that end, and one in the same group that does not.
     let command = "exec = \"for n in 1 2 3 4 5; do true & done; sleep 1000 & echo $! >> pids\"";
