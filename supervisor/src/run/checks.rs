@@ -150,6 +150,10 @@ fn secret_variables(plan: &Plan, values: &Values) -> Vec<(String, String)> {
         .collect()
 }
 
+/// How the helper looks names up, unless the environment says otherwise (resolv.conf(5)). By default a question that
+/// was lost is asked again only after 5 s, and so a name server that is back is noticed too late.
+const LOOKUPS: &str = "timeout:1 attempts:2";
+
 /// What is inherited of that, without the references that stand for secrets.
 fn plain_variables(plan: &Plan, inherited: &Inherited) -> Environment {
     let is_secret = |name: &str| plan.secrets.wanted.iter().any(|secret| secret.name == name);
@@ -157,7 +161,11 @@ fn plain_variables(plan: &Plan, inherited: &Inherited) -> Environment {
     let plain = inherited
         .iter()
         .filter(|(name, _)| name.to_str().is_some_and(wanted));
-    plain.cloned().collect()
+    let mut plain: Environment = plain.cloned().collect();
+    if !is_secret("RES_OPTIONS") && !plain.iter().any(|(name, _)| name == "RES_OPTIONS") {
+        plain.push(("RES_OPTIONS".into(), LOOKUPS.into()));
+    }
+    plain
 }
 
 /// Decides where a check runs; what is for the helper goes to its targets. What cannot be looked at is refused here,
