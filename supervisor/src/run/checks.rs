@@ -32,6 +32,8 @@ pub(super) struct Checks {
     pub job: Option<Zeroizing<Vec<u8>>>,
     /// What the helper finds in its environment.
     pub env: Environment,
+    /// Whether somebody can ask for what they find.
+    pub served: bool,
 }
 
 /// Where a check runs.
@@ -92,6 +94,7 @@ impl Checks {
             places,
             job,
             env: plain_variables(plan, inherited),
+            served,
         })
     }
 
@@ -103,7 +106,7 @@ impl Checks {
         sender: &Sender,
         sink: &Rc<Sink>,
     ) -> Option<AbortHandle> {
-        observe(plan, health, sender.clone());
+        observe(plan, health, sender.clone(), self.served);
         let (asks, inbox) = mpsc::unbounded_channel();
         for (index, place) in self.places {
             let HealthCheck { name, settings, .. } = &plan.health.checks[index];
@@ -250,9 +253,9 @@ fn disk(path: &Path, min_free: Share) -> checks::Disk {
     }
 }
 
-/// The loop hears of each look that changes something, of first ones that tell nothing, and of all looks of checks that
+/// The loop hears of each look that changes something, of first ones that do not pass, and of all looks of checks that
 /// restart a process.
-fn observe(plan: &Plan, health: &Health, sender: Sender) {
+fn observe(plan: &Plan, health: &Health, sender: Sender, served: bool) {
     let restarting = plan.health.checks.iter().filter(|check| check.restart.is_some());
     let restarting: Vec<String> = restarting.map(|check| check.name.clone()).collect();
     let unseen = plan.health.checks.iter().map(|check| check.name.clone());
@@ -262,7 +265,7 @@ fn observe(plan: &Plan, health: &Health, sender: Sender) {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(outcome.name);
-        let seen = Seen::new(outcome, first);
+        let seen = Seen::new(outcome, first, served);
         if seen.is_news() || restarting.iter().any(|name| name == outcome.name) {
             let _ = sender.send(Message::Looked(Box::new(seen)));
         }
