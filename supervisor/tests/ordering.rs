@@ -191,7 +191,10 @@ fn an_end_that_is_to_be_ignored_changes_nothing_for_the_rest() {
     let run = Setup::new(&config).start();
     run.wait_for_message("app", "ready");
     run.wait_for_event("ignored", "once");
-    run.wait_for_event("ignored", "spent");
+    let line = run.wait_for_event("ignored", "spent");
+    assert_eq!(line["cause"], "restarts_spent", "{line}");
+    let message = line["message"].as_str().expect("a message");
+    assert!(message.contains("may not be restarted any more often"), "{line}");
     run.signal(libc::SIGUSR1);
     let exit = run.exit();
     assert_eq!(exit.code, Some(6));

@@ -179,8 +179,8 @@ pub enum Report {
     Unhealthy(ProcessId),
     /// It will be started again after this delay; the count says how often in all.
     Restarting(ProcessId, Duration, u32),
-    /// It ended for good and the container goes on without it.
-    Ignored(ProcessId),
+    /// It ended for good, which would be this cause to stop, and the container goes on without it.
+    Ignored(ProcessId, Cause),
     /// The drain began: why, how long to go on serving, and the budget.
     Draining {
         /// Why.

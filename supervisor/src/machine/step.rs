@@ -201,7 +201,7 @@ impl Machine {
         if self.end_means_shutdown(process) {
             self.begin_drain(now, cause, out);
         } else {
-            out.push(Action::Report(Report::Ignored(process)));
+            out.push(Action::Report(Report::Ignored(process, cause)));
         }
     }
 

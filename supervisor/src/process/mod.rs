@@ -16,7 +16,7 @@ pub use cgroup::OomCounter;
 pub use exec::become_program;
 pub use listeners::{Holder, Listener, listeners, missing_listener};
 pub use memory::forget_start_up_code;
-pub use orphans::{ourselves_and_descendants, parent_of, signal_descendants};
+pub use orphans::{kill_tree, ourselves_and_descendants, parent_of, signal_descendants};
 pub use protect::hold_secrets;
 pub use spawn::{Output, SpawnError, Spawned, Spec, StdinFrom, spawn};
 pub use terminal::Terminal;

@@ -32,6 +32,19 @@ pub fn signal_descendants(signal: Signal) {
     }
 }
 
+/// Kills a child that leads a process group, the group, and whoever of its descendants has left that (setsid(1),
+/// timeout(1) and su(1) do). Those first: once it is gone, nobody knows any more whose they were.
+pub fn kill_tree(leader: Pid) {
+    // Again, because a shell goes on with its next command when the one before is gone.
+    for _ in 0..2 {
+        for pid in descendants(leader) {
+            // It may have ended since /proc was read; that is what we want of it.
+            let _ = sys::kill(Target::Process(pid), Signal::KILL);
+        }
+    }
+    let _ = sys::kill(Target::Group(leader), Signal::KILL);
+}
+
 /// A bound for those that fork faster than we look.
 const PASSES: usize = 20;
 

@@ -32,6 +32,8 @@ pub(super) struct Checks {
     pub job: Option<Zeroizing<Vec<u8>>>,
     /// What the helper finds in its environment.
     pub env: Environment,
+    /// Whether somebody can ask for what they find.
+    pub served: bool,
 }
 
 /// Where a check runs.
@@ -92,6 +94,7 @@ impl Checks {
             places,
             job,
             env: plain_variables(plan, inherited),
+            served,
         })
     }
 
@@ -103,7 +106,7 @@ impl Checks {
         sender: &Sender,
         sink: &Rc<Sink>,
     ) -> Option<AbortHandle> {
-        observe(plan, health, sender.clone());
+        observe(plan, health, sender.clone(), self.served);
         let (asks, inbox) = mpsc::unbounded_channel();
         for (index, place) in self.places {
             let HealthCheck { name, settings, .. } = &plan.health.checks[index];
@@ -150,6 +153,10 @@ fn secret_variables(plan: &Plan, values: &Values) -> Vec<(String, String)> {
         .collect()
 }
 
+/// How the helper looks names up, unless the environment says otherwise (resolv.conf(5)). By default a question that
+/// was lost is asked again only after 5 s, and so a name server that is back is noticed too late.
+const LOOKUPS: &str = "timeout:1 attempts:2";
+
 /// What is inherited of that, without the references that stand for secrets.
 fn plain_variables(plan: &Plan, inherited: &Inherited) -> Environment {
     let is_secret = |name: &str| plan.secrets.wanted.iter().any(|secret| secret.name == name);
@@ -157,7 +164,11 @@ fn plain_variables(plan: &Plan, inherited: &Inherited) -> Environment {
     let plain = inherited
         .iter()
         .filter(|(name, _)| name.to_str().is_some_and(wanted));
-    plain.cloned().collect()
+    let mut plain: Environment = plain.cloned().collect();
+    if !is_secret("RES_OPTIONS") && !plain.iter().any(|(name, _)| name == "RES_OPTIONS") {
+        plain.push(("RES_OPTIONS".into(), LOOKUPS.into()));
+    }
+    plain
 }
 
 /// Decides where a check runs; what is for the helper goes to its targets. What cannot be looked at is refused here,
@@ -242,9 +253,9 @@ fn disk(path: &Path, min_free: Share) -> checks::Disk {
     }
 }
 
-/// The loop hears of each look that changes something, of first ones that tell nothing, and of all looks of checks that
+/// The loop hears of each look that changes something, of first ones that do not pass, and of all looks of checks that
 /// restart a process.
-fn observe(plan: &Plan, health: &Health, sender: Sender) {
+fn observe(plan: &Plan, health: &Health, sender: Sender, served: bool) {
     let restarting = plan.health.checks.iter().filter(|check| check.restart.is_some());
     let restarting: Vec<String> = restarting.map(|check| check.name.clone()).collect();
     let unseen = plan.health.checks.iter().map(|check| check.name.clone());
@@ -254,7 +265,7 @@ fn observe(plan: &Plan, health: &Health, sender: Sender) {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(outcome.name);
-        let seen = Seen::new(outcome, first);
+        let seen = Seen::new(outcome, first, served);
         if seen.is_news() || restarting.iter().any(|name| name == outcome.name) {
             let _ = sender.send(Message::Looked(Box::new(seen)));
         }

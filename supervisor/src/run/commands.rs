@@ -48,7 +48,14 @@ impl Check for Command {
             match running.outcome().await {
                 Some(Ok(end)) if end.succeeded() => Ok(Observation::default()),
                 Some(Ok(end)) => Err(Failure::new(format!("its command {}", end_in_words(end)))),
-                Some(Err(why)) => Err(Failure::new(format!("cannot run its command: {why}"))),
+                Some(Err(error)) => {
+                    let why = format!("cannot run its command: {}", error.why);
+                    Err(if error.temporary {
+                        Failure::unknown(why)
+                    } else {
+                        Failure::new(why)
+                    })
+                }
                 None => Err(Failure::unknown("the container stops")),
             }
         })
@@ -58,6 +65,7 @@ impl Check for Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::errands::NotStarted;
     use crate::run::probes::Message;
     use runmate_health::{FailureKind, Looked, look_once};
     use tokio::sync::mpsc;
@@ -73,6 +81,28 @@ mod tests {
 
     fn kind(looked: Looked) -> FailureKind {
         looked.unwrap_err().kind
+    }
+
+    #[test]
+    fn a_command_that_the_system_has_no_room_for_tells_nothing() {
+        block_on(async {
+            let (sender, mut inbox) = mpsc::unbounded_channel();
+            let command = Command::new(0, TIMEOUT, sender);
+            for (temporary, expected) in [(true, FailureKind::Unknown), (false, FailureKind::Failed)] {
+                let refuse = async {
+                    while let Some(message) = inbox.recv().await {
+                        if let Message::Run(_, _, reply) = message {
+                            let why = "cannot execute it".to_owned();
+                            return reply.send(Err(NotStarted { why, temporary })).is_ok();
+                        }
+                    }
+                    false
+                };
+                let (looked, refused) = tokio::join!(look_once(&command, Duration::from_secs(5)), refuse);
+                assert!(refused);
+                assert_eq!(kind(looked), expected);
+            }
+        });
     }
 
     #[test]

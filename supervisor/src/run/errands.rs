@@ -10,12 +10,20 @@ use tokio::sync::oneshot;
 use super::commands::Turn;
 use super::probes::{Message, Sender};
 use crate::machine::{End, Pid, ProcessId, Target};
-use crate::process::sys;
+use crate::process::{self, sys};
 use crate::secrets::environment::Environment;
 use crate::signal::Signal;
 
-/// How it ended, or why it could not be started.
-pub(super) type Outcome = Result<End, String>;
+/// How it ended, or that it could not be started.
+pub(super) type Outcome = Result<End, NotStarted>;
+
+/// Why it could not be started.
+#[derive(Debug)]
+pub(super) struct NotStarted {
+    pub why: String,
+    /// The system was out of something that it may have again in a moment. It tells nothing about what was to run.
+    pub temporary: bool,
+}
 
 /// A number that no other errand has. A pid may be somebody else's by the time one is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +39,7 @@ pub(super) enum Errand {
     Helper(OwnedFd, Environment),
 }
 
-/// An errand under way. Dropping it gives it up: its process group is killed.
+/// An errand under way. Dropping it gives it up: it is killed with all that it has started.
 pub(super) struct Running {
     id: ErrandId,
     sender: Sender,
@@ -103,7 +111,7 @@ impl Errands {
     pub fn kill_checks(&self) {
         let of_checks = |entry: &Entry| matches!(entry.behalf, Behalf::Checks { .. });
         for (pid, _) in self.0.iter().filter(|(_, entry)| of_checks(entry)) {
-            let _ = sys::kill(Target::Group(*pid), Signal::KILL);
+            process::kill_tree(*pid);
         }
     }
 
@@ -118,11 +126,11 @@ impl Errands {
         }
     }
 
-    /// Kills one, if it still runs.
+    /// Kills one and all that it has started, if it still runs.
     pub fn kill(&self, id: ErrandId) {
         let running = self.0.iter().find(|(_, entry)| entry.id == id);
         if let Some((pid, _)) = running {
-            let _ = sys::kill(Target::Group(*pid), Signal::KILL);
+            process::kill_tree(*pid);
         }
     }
 }

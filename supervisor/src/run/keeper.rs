@@ -228,9 +228,9 @@ async fn live(job: &[u8], env: &Environment, asks: &mut Asks, sender: &Sender) -
     // Whoever is killed ends at once; if the kernel does not let go of it, it is left behind.
     let (over, how) = match timeout(PATIENCE, running.outcome()).await {
         Ok(None) => (Over::Stopping, "is stopped".to_owned()),
-        Ok(Some(Err(why))) => {
-            let how = format!("cannot be started: {why}");
-            (Over::NotStarted(why), how)
+        Ok(Some(Err(error))) => {
+            let how = format!("cannot be started: {}", error.why);
+            (Over::NotStarted(error.why), how)
         }
         Ok(Some(Ok(end))) => {
             let how = why.unwrap_or_else(|| log::end_in_words(end));

@@ -93,15 +93,16 @@ pub(super) fn line(report: &Report, names: &[String], stop: impl Fn(usize) -> St
         .with("name", name(*process))
         .with("delay", seconds(*delay))
         .with("restarts", *restarts),
-        Report::Ignored(process) => Line::new(
-            Level::Warn,
-            "ignored",
-            format!(
-                "{} is over; going on without it, as its on_exit says",
-                name(*process)
-            ),
-        )
-        .with("name", name(*process)),
+        Report::Ignored(process, cause) => {
+            let why = cause_in_words(*cause, name);
+            Line::new(
+                Level::Warn,
+                "ignored",
+                format!("{why}; going on without it, as its on_exit says"),
+            )
+            .with("name", name(*process))
+            .with("cause", cause.name())
+        }
         Report::Draining { cause, delay, budget } => {
             let why = cause_in_words(*cause, name);
             let message = if delay.is_zero() {

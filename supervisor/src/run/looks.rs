@@ -29,7 +29,7 @@ pub(crate) async fn look_at_all(
     values: &Values,
     inherited: &Inherited,
 ) -> Result<BTreeMap<usize, Look>, Vec<String>> {
-    let Checks { places, job, env } = Checks::settle(plan, values, inherited, true)?;
+    let Checks { places, job, env, .. } = Checks::settle(plan, values, inherited, true)?;
     let mut here = JoinSet::new();
     let mut requests = Vec::new();
     for (index, place) in places {

@@ -17,6 +17,8 @@ pub(super) struct Seen {
     change: Option<Change>,
     /// No look of its check came before.
     first: bool,
+    /// `/healthz` waits for its first pass.
+    holds: bool,
     stale: bool,
     stale_changed: bool,
     /// Why it did not pass, and whether it is known to fail.
@@ -25,14 +27,15 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// `first`: it is the first one of its check.
-    pub fn new(outcome: &Outcome<'_>, first: bool) -> Seen {
+    /// `first`: it is the first one of its check. `served`: somebody can ask the endpoints.
+    pub fn new(outcome: &Outcome<'_>, first: bool, served: bool) -> Seen {
         Seen {
             name: outcome.name.to_owned(),
             level: outcome.level,
             state: outcome.state,
             change: outcome.change.cloned(),
             first,
+            holds: served && matches!(outcome.level, CheckLevel::Required | CheckLevel::Critical),
             stale: outcome.stale,
             stale_changed: outcome.stale_changed,
             why: outcome.failure.map(|failure| (failure.kind, failure.why.clone())),
@@ -42,21 +45,24 @@ impl Seen {
 
     /// Whether the log is to say something.
     pub fn is_news(&self) -> bool {
-        self.change.is_some() || self.stale_changed || self.is_blind()
+        self.change.is_some() || self.stale_changed || self.is_pending()
     }
 
-    /// Whether it told nothing, and nothing was known before. What hinders it (no CA roots, say) hinders every look.
-    fn is_blind(&self) -> bool {
-        self.first && matches!(self.why, Some((FailureKind::Unknown, _)))
+    /// Whether it is a first look that did not pass, and that somebody has to know of: because `/healthz` waits for the
+    /// check, or because nothing was seen. What hinders a look (no CA roots, say) hinders every one.
+    fn is_pending(&self) -> bool {
+        let unknown = matches!(self.why, Some((FailureKind::Unknown, _)));
+        self.first && (unknown || self.holds && self.why.is_some())
     }
 
     /// What is new, for the log.
     pub fn lines(&self) -> impl Iterator<Item = Line> {
         let changed = self.change.as_ref().map(|change| self.changed(change));
         let stale = self.stale_changed.then(|| self.stale_line());
-        // One line is enough for the same reason.
-        let blind = (self.is_blind() && stale.is_none()).then(|| self.blind_line());
-        changed.into_iter().chain(stale).chain(blind)
+        // One line is enough for the same reason, unless it has more to say.
+        let pending = self.is_pending() && (self.holds || stale.is_none());
+        let pending = pending.then(|| self.pending_line());
+        changed.into_iter().chain(stale).chain(pending)
     }
 
     fn changed(&self, change: &Change) -> Line {
@@ -81,16 +87,16 @@ impl Seen {
             .with("took", seconds(self.took))
     }
 
-    fn blind_line(&self) -> Line {
+    fn pending_line(&self) -> Line {
         let (name, why) = (&self.name, self.why().unwrap_or_default());
-        Line::new(
-            Level::Warn,
-            "check_unknown",
-            format!("{name} cannot be looked at: {why}"),
-        )
-        .with("name", name.as_str())
-        .with("check_level", self.level.name())
-        .with("why", why)
+        let mut message = format!("{name} has not passed yet: {why}");
+        if self.holds {
+            message += "; once all is started, /healthz is 503 until its first pass";
+        }
+        Line::new(Level::Warn, "check_pending", message)
+            .with("name", name.as_str())
+            .with("check_level", self.level.name())
+            .with("why", why)
     }
 
     fn stale_line(&self) -> Line {
@@ -217,6 +223,7 @@ mod tests {
             state: CheckState::Passing,
             change: None,
             first: false,
+            holds: false,
             stale: false,
             stale_changed: false,
             why: why.map(|kind| (kind, "nobody listens".to_owned())),
@@ -286,23 +293,32 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_look_that_tells_nothing_is_a_line_at_once() {
-        let lines = |first, kind| {
-            let seen = Seen { first, ..seen(kind) };
+    fn only_a_first_look_that_tells_nothing_or_that_healthz_waits_for_is_a_line_at_once() {
+        let lines = |first, holds, kind| {
+            let seen = Seen {
+                first,
+                holds,
+                ..seen(kind)
+            };
             let lines: Vec<String> = seen.lines().map(|line| line.to_json()).collect();
             assert_eq!(seen.is_news(), !lines.is_empty());
             lines
         };
-        let said = lines(true, Some(FailureKind::Unknown));
-        assert_eq!(said.len(), 1);
-        assert!(
-            said[0].contains("up cannot be looked at: nobody listens"),
-            "{}",
-            said[0]
-        );
-        assert_eq!(lines(false, Some(FailureKind::Unknown)), [""; 0]);
-        assert_eq!(lines(true, Some(FailureKind::Failed)), [""; 0]);
-        assert_eq!(lines(true, None), [""; 0]);
+        let (failed, unknown) = (Some(FailureKind::Failed), Some(FailureKind::Unknown));
+        let until = "/healthz is 503 until its first pass";
+        for (holds, kind) in [(false, unknown), (true, unknown), (true, failed)] {
+            let said = lines(true, holds, kind);
+            assert_eq!(said.len(), 1);
+            assert!(
+                said[0].contains("up has not passed yet: nobody listens"),
+                "{}",
+                said[0]
+            );
+            assert_eq!(said[0].contains(until), holds, "{}", said[0]);
+            assert_eq!(lines(false, holds, kind), [""; 0]);
+        }
+        assert_eq!(lines(true, false, failed), [""; 0]);
+        assert_eq!(lines(true, true, None), [""; 0]);
     }
 
     #[test]

@@ -106,7 +106,7 @@ async fn until_command_succeeds(
             match run.outcome().await {
                 Some(Ok(end)) if end.succeeded() => Ok(()),
                 Some(Ok(end)) => Err(Some(format!("its probe command {}", end_in_words(end)))),
-                Some(Err(why)) => Err(Some(format!("cannot run its probe command: {why}"))),
+                Some(Err(error)) => Err(Some(format!("cannot run its probe command: {}", error.why))),
                 None => Err(None),
             }
         }

@@ -70,6 +70,26 @@ fn a_command_that_hangs_is_killed_at_its_timeout_with_all_it_has_started() {
 }
 
 #[test]
+fn a_command_that_has_left_its_group_is_killed_at_its_timeout_too() {
+    // A shell that waits for one in a session of its own, which waits for another such one.
+    let command =
+        "exec = \"setsid sh -c 'echo $$ >> pids; setsid sleep 1000 & echo $! >> pids; wait'; true\"";
+    let run = start(&check("leaves", command, ""));
+    wait_state(&run, "leaves", "failing");
+    // Two pids a look. Of the first two looks nobody is left while the third is under way.
+    let pids = noted(&run.dir().join("pids"), 5);
+    eventually("end of the looks before", || {
+        let lives = |pid: &i32| Process::look(*pid).is_some_and(|process| process.lives());
+        (!pids[..4].iter().any(lives)).then_some(())
+    });
+    stop(&run);
+    assert!(
+        pids.iter().all(|pid| Process::look(*pid).is_none()),
+        "a stop leaves nobody"
+    );
+}
+
+#[test]
 fn what_commands_leave_behind_does_not_pile_up() {
     // Orphans that end, and one in the same group that does not.
     let command = "exec = \"for n in 1 2 3 4 5; do true & done; sleep 1000 & echo $! >> pids\"";
@@ -99,4 +119,38 @@ fn commands_look_once_at_a_time() {
     let began = std::time::Instant::now();
     stop(&run);
     assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+/// Sets how many descriptors the process may have; gives how many it could have before.
+fn limit_descriptors(pid: i32, limit: libc::rlim_t) -> libc::rlim_t {
+    let mut old = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: both point to limits on our stack; null asks for no change.
+    let got = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &mut old) };
+    assert_eq!(got, 0, "{}", std::io::Error::last_os_error());
+    let new = libc::rlimit {
+        rlim_cur: limit,
+        ..old
+    };
+    // SAFETY: as above.
+    let set = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &new, std::ptr::null_mut()) };
+    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
+    old.rlim_cur
+}
+
+#[test]
+fn a_command_that_cannot_start_for_want_of_descriptors_restarts_nothing() {
+    let run = start(&check("fine", "exec = \"true\"", "restart = \"app\""));
+    wait_state(&run, "fine", "passing");
+    let before = limit_descriptors(run.pid, 3);
+    let line = run.wait_for_event("check_stale", "fine");
+    let why = line["why"].as_str().expect("why");
+    assert!(why.contains("cannot run its command: "), "{line}");
+    limit_descriptors(run.pid, before);
+    run.wait_for_event("check_current", "fine");
+    assert!(!run.said().contains("check_failing"), "{}", run.said());
+    assert!(!run.said().contains("unhealthy"), "{}", run.said());
+    stop(&run);
 }

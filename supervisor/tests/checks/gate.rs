@@ -41,6 +41,12 @@ fn a_required_check_holds_a_new_container_until_it_passed_and_never_again() {
     for url in [format!("http://{}/", server.address), by_name(server.address)] {
         let run = start(&server, &url, "required");
         assert_eq!(statuses(&run), [503; 3]);
+        let line = run.wait_for_event("check_pending", "api");
+        let message = line["message"].as_str().expect("a message");
+        assert!(
+            message.contains("500") && message.contains("/healthz is 503 until its first pass"),
+            "{line}"
+        );
         wait_state(&run, "api", "failing");
         assert_eq!(statuses(&run), [503; 3]);
         server.behave(Manner::Answers("204 No Content"));
@@ -77,6 +83,7 @@ fn a_degraded_check_holds_nothing() {
     wait_state(&run, "api", "failing");
     assert_eq!(statuses(&run), [200; 3]);
     assert_eq!(run.get("/health").1["status"], "warn");
+    assert!(!run.said().contains("check_pending"), "{}", run.said());
     stop(&run);
 }
 

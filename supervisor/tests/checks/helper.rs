@@ -166,7 +166,7 @@ fn a_helper_that_cannot_be_started_is_one_warning_and_the_container_lives() {
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());
     let run = setup.start();
-    let line = run.wait_for_event("check_unknown", "api");
+    let line = run.wait_for_event("check_pending", "api");
     let why = line["why"].as_str().expect("why");
     assert!(why.contains("cannot be started"), "{line}");
     assert!(
@@ -181,7 +181,7 @@ fn a_helper_that_cannot_be_started_is_one_warning_and_the_container_lives() {
     let lines = run.lines();
     let warnings = lines
         .iter()
-        .filter(|line| is_event(line, "helper_failed", "checks") || is_event(line, "check_unknown", "api"));
+        .filter(|line| is_event(line, "helper_failed", "checks") || is_event(line, "check_pending", "api"));
     assert_eq!(warnings.count(), 2, "one of each\n{}", run.said());
     run.signal(libc::SIGTERM);
     assert_eq!(run.exit().code, Some(0));

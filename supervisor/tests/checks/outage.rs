@@ -1,6 +1,6 @@
 //! What everyone depends on is away: the platform hears of it only as far as the level says.
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
@@ -153,16 +153,9 @@ fn a_service_that_accepts_and_hangs_is_a_warning_wherever_it_is_looked_at() {
 
 #[test]
 fn names_that_nobody_resolves_cost_one_thread_and_the_platform_nothing() {
-    // Accepts questions, and never answers.
-    let [_, a, b, c] = std::process::id().to_be_bytes();
-    let resolver = UdpSocket::bind(format!("127.{}.{b}.{}:53", 64 + a % 64, c.max(1)))
-        .expect("the port of the resolver; this test has to run as root");
     let config = process("app", "wait TERM", "") + &check("db", "tcp = \"db.example.com:5432\"", "");
     let mut setup = Setup::new(&config).with_health();
-    let conf = setup.dir().join("resolv.conf");
-    let ip = resolver.local_addr().expect("an address").ip();
-    std::fs::write(&conf, format!("nameserver {ip}\n")).expect("write");
-    mount_over(&mut setup, &conf, "/etc/resolv.conf");
+    let _resolver = mute_resolver(&mut setup, 64);
     let run = setup.start();
     let probing = Probing::start(&run);
     wait_state(&run, "db", "failing");
@@ -189,6 +182,73 @@ fn names_that_nobody_resolves_cost_one_thread_and_the_platform_nothing() {
         began.elapsed() < Duration::from_secs(5),
         "it does not wait for the lookup"
     );
+}
+
+#[test]
+fn once_names_are_resolved_again_the_check_passes_soon() {
+    let server = Server::start();
+    let kind = format!("tcp = \"db.example.com:{}\"", server.address.port());
+    let config = process("app", "wait TERM", "") + &check("db", &kind, "");
+    let mut setup = Setup::new(&config).with_health();
+    let resolver = mute_resolver(&mut setup, 128);
+    let run = setup.start();
+    wait_state(&run, "db", "failing");
+    lose_a_question(&resolver);
+    let back = Instant::now();
+    let ip = server.address.ip();
+    std::thread::spawn(move || answer_names(&resolver, ip));
+    wait_state(&run, "db", "passing");
+    // Two seconds for a lookup that has just asked for the last time, the interval, and one for a slow machine. By
+    // default a question alone takes five.
+    assert!(back.elapsed() < Duration::from_secs(4), "{:?}", back.elapsed());
+    stop(&run);
+}
+
+/// A name server of the run that accepts questions and never answers; `net` tells those of different tests apart.
+fn mute_resolver(setup: &mut Setup, net: u8) -> UdpSocket {
+    let [_, a, b, c] = std::process::id().to_be_bytes();
+    let resolver = UdpSocket::bind(format!("127.{}.{b}.{}:53", net + a % 64, c.max(1)))
+        .expect("the port of the resolver; this test has to run as root");
+    let conf = setup.dir().join("resolv.conf");
+    let ip = resolver.local_addr().expect("an address").ip();
+    std::fs::write(&conf, format!("nameserver {ip}\n")).expect("write");
+    mount_over(setup, &conf, "/etc/resolv.conf");
+    resolver
+}
+
+/// Waits for a question, which is lost: a lookup is under way.
+fn lose_a_question(resolver: &UdpSocket) {
+    forget_questions(resolver);
+    resolver.recv_from(&mut [0; 512]).expect("a question");
+}
+
+fn forget_questions(resolver: &UdpSocket) {
+    resolver.set_nonblocking(true).expect("a socket");
+    while resolver.recv_from(&mut [0; 512]).is_ok() {}
+    resolver.set_nonblocking(false).expect("a socket");
+}
+
+/// Answers all questions from now on: every name is this address (RFC 1035, section 4.1). What was asked before is lost.
+fn answer_names(resolver: &UdpSocket, ip: IpAddr) {
+    let IpAddr::V4(ip) = ip else {
+        panic!("{ip} is no IPv4 address");
+    };
+    let mut packet = [0; 512];
+    forget_questions(resolver);
+    while let Ok((_, asker)) = resolver.recv_from(&mut packet) {
+        // The header, a name that ends with an empty label, type and class.
+        let name = packet[12..].iter().position(|byte| *byte == 0).expect("a name") + 1;
+        let question = &packet[12..12 + name + 4];
+        let of_ipv4 = question[name..name + 2] == [0, 1];
+        let mut reply = packet[..2].to_vec();
+        reply.extend([0x81, 0x80, 0, 1, 0, u8::from(of_ipv4), 0, 0, 0, 0]);
+        reply.extend(question);
+        if of_ipv4 {
+            reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
+            reply.extend(ip.octets());
+        }
+        let _ = resolver.send_to(&reply, asker);
+    }
 }
 
 /// In a mount namespace of its own, the run finds `file` at `place`.

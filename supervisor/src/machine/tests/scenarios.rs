@@ -296,7 +296,10 @@ fn an_ignored_end_lets_dependants_start() {
     };
     let mut story = Story::new(plan(1, vec![ignored, main_service(&[0])]));
     let actions = story.end(1, A, End::Exited(9));
-    assert!(actions.contains(&Action::Report(Report::Ignored(A))));
+    assert!(actions.contains(&Action::Report(Report::Ignored(
+        A,
+        Cause::TaskFailed(A, End::Exited(9))
+    ))));
     assert!(actions.contains(&Action::Spawn(B)));
 }
 

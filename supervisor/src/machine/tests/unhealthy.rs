@@ -136,7 +136,8 @@ fn the_container_goes_on_without_an_unhealthy_process_that_it_may_lose() {
     let mut story = Story::new(plan(0, vec![main_service(&[]), sidecar]));
     story.at(1, Event::Unhealthy(B));
     let actions = story.end(1, B, End::Exited(0));
-    assert_eq!(actions, [Action::Report(Report::Ignored(B))]);
+    let spent = Cause::RestartsSpent(B, Fault::Unhealthy);
+    assert_eq!(actions, [Action::Report(Report::Ignored(B, spent))]);
 }
 
 #[test]

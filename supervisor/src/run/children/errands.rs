@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::Children;
 use crate::config::{CheckKind, Probe};
 use crate::process::{self, SpawnError, Spec};
-use crate::run::errands::{Behalf, Errand, ErrandId, Outcome};
+use crate::run::errands::{Behalf, Errand, ErrandId, NotStarted, Outcome};
 use crate::run::keeper;
 
 impl Children {
@@ -38,7 +38,9 @@ impl Children {
         match process::spawn(&spec) {
             Ok(spawned) => self.errands.add(spawned.pid, id, behalf, reply),
             Err(error) => {
-                let _ = reply.send(Err(error.explain(&spec)));
+                let why = error.explain(&spec);
+                let temporary = error.is_temporary();
+                let _ = reply.send(Err(NotStarted { why, temporary }));
             }
         }
     }
