@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -121,6 +122,9 @@ impl Connections {
 }
 
 /// The endpoints, for one connection; notes when it asks.
+///
+/// Connections take turns: hyper itself would answer many requests that were sent together before any other
+/// connection is looked at, and the probe would wait for all of them.
 struct Noting {
     router: TowerToHyperService<axum::Router>,
     clock: Clock,
@@ -130,12 +134,16 @@ struct Noting {
 impl Service<Request<Incoming>> for Noting {
     type Response = <TowerToHyperService<axum::Router> as Service<Request<Incoming>>>::Response;
     type Error = <TowerToHyperService<axum::Router> as Service<Request<Incoming>>>::Error;
-    type Future = <TowerToHyperService<axum::Router> as Service<Request<Incoming>>>::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let now = self.clock.get() + 1;
         self.clock.set(now);
         self.last_asked.set(now);
-        self.router.call(request)
+        let answer = self.router.call(request);
+        Box::pin(async move {
+            yield_now().await;
+            answer.await
+        })
     }
 }
