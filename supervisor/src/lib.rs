@@ -11,6 +11,7 @@
 //! | [`run`] | the event loop that joins them |
 //! | `helper` | children of the same binary for what must not run in PID 1 |
 //! | `migrate` | the task of `[migrate]` and `runmate migrate` |
+//! | [`trace`] | what happened as spans, for whoever shows traces |
 //! | `secrets` | resolved values and who gets them |
 //! | [`cli`] | the command line |
 
@@ -28,3 +29,4 @@ pub mod readiness;
 pub mod run;
 mod secrets;
 pub mod signal;
+pub mod trace;

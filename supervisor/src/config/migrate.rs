@@ -165,5 +165,6 @@ pub(super) fn add_task(section: &Value, migrate: &Migrate, format: LogFormat, pr
         },
         stdin: Stdin::Null,
         format,
+        to_stdout: true,
     });
 }

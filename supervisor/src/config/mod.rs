@@ -45,8 +45,9 @@ pub use health::{CertificateOf, CheckKind, Health, HealthCheck, Share};
 pub(crate) use health::{bearer_token as check_bearer_token, check_url as check_health_url};
 pub(crate) use migrate::check_url as check_database_url;
 pub use plan::{
-    Command, EnvInherit, HttpTarget, LogFormat, Logs, Migrate, MigrateWork, Otherwise, Plan, Platform, Probe,
-    Process, Ready, Run, Secret, Secrets, Sees, Source, Stdin, User,
+    Command, EnvInherit, Exporter, HttpTarget, Language, LogFormat, Logs, Migrate, MigrateWork, Multiline,
+    Otherwise, Plan, Platform, Probe, Process, Ready, Run, Secret, Secrets, Sees, Source, Stdin, Style,
+    Trace, User,
 };
 pub use text::{AbsentSecret, Text};
 
@@ -174,6 +175,7 @@ fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan
     let section = root.get("health");
     let mut health = health::read(section.as_ref(), inputs.env);
     let logs = sections::logs(root.get("logs").as_ref());
+    let trace = sections::trace();
     let (mut processes, main) = processes(&root, inputs, logs.format);
     health.checks = health::checks(section.as_ref(), &processes);
     secrets::in_process_env(&doc, &mut processes, &mut found);
@@ -196,6 +198,7 @@ fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan
         run,
         health,
         logs,
+        trace,
         secrets: found.secrets,
         migrate,
         warnings: found.warnings,

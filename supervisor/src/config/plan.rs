@@ -36,6 +36,8 @@ pub struct Plan {
     pub health: Health,
     /// The log output.
     pub logs: Logs,
+    /// The traces.
+    pub trace: Trace,
     /// What is to be resolved before the first process starts.
     pub secrets: Secrets,
     /// The migrations, if there are any: the last of the processes.
@@ -101,6 +103,8 @@ pub struct Process {
     pub stdin: Stdin,
     /// How its output is written.
     pub format: LogFormat,
+    /// Whether its output goes to stdout; if not, only to those that have its lines as their stdin.
+    pub to_stdout: bool,
 }
 
 /// A command as the config gives it.
@@ -244,12 +248,14 @@ impl Process {
 }
 
 /// Standard input of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stdin {
     /// `/dev/null`.
     Null,
     /// Runmate's own; when it is a terminal, the process becomes its foreground job.
     Inherit,
+    /// The JSON lines of these processes.
+    Logs(Vec<ProcessId>),
 }
 
 /// How lines of output are written.
@@ -270,10 +276,80 @@ pub enum LogFormat {
 pub struct Logs {
     /// The format of runmate's own lines, and of processes that name none.
     pub format: LogFormat,
+    /// The names and the shape of the fields of JSON lines.
+    pub style: Style,
+    /// Names of fields that the user wants otherwise: the style's own to the user's.
+    pub fields: BTreeMap<String, String>,
+    /// Whether values of secrets are replaced in what processes print.
+    pub mask: bool,
+    /// Which tracebacks are joined to one event.
+    pub multiline: Multiline,
     /// The longest line written, envelope included, in bytes; longer ones go out as parts.
     pub max_line: usize,
     /// How long a full stdout may hold a process back before lines are dropped and counted.
     pub blocked: Duration,
+}
+
+/// How the fields of a JSON line are named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    /// As AWS Lambda writes JSON logs.
+    #[default]
+    Lambda,
+    /// The Elastic Common Schema.
+    Ecs,
+    /// The log data model of OpenTelemetry.
+    Otel,
+}
+
+/// Which tracebacks are joined to one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Multiline {
+    /// None.
+    Off,
+    /// Those of every language that is known.
+    Auto,
+    /// Those of one.
+    Only(Language),
+}
+
+/// A language whose tracebacks have several lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// Python.
+    Python,
+    /// Java, and what runs on its machine.
+    Java,
+    /// Go.
+    Go,
+    /// JavaScript as Node.js prints it.
+    Node,
+    /// Rust.
+    Rust,
+}
+
+/// `[trace]`, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Where traces go.
+    pub exporter: Exporter,
+    /// The name of the service; `None`: what the environment says, or the main process's name.
+    pub service: Option<String>,
+    /// Whether services find the trace in their environment, too; tasks always do.
+    pub carrier: bool,
+}
+
+/// Where traces go. An endpoint that is `None` is left to the environment, and then to the default.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Exporter {
+    /// Nowhere: no trace is made.
+    Off,
+    /// To an OpenTelemetry collector, by gRPC.
+    OtlpGrpc(Option<String>),
+    /// To an OpenTelemetry collector, by HTTP and protobuf.
+    OtlpHttp(Option<String>),
+    /// To the OTLP endpoint of AWS X-Ray, signed, without a collector.
+    Xray(Option<String>),
 }
 
 /// `[secrets]` and the references of the environment.

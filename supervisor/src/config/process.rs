@@ -168,6 +168,7 @@ pub(super) fn read(header: &Header, context: &Context) -> Process {
             .and_then(|value| stdin(&value))
             .unwrap_or(Stdin::Null),
         format,
+        to_stdout: true,
         command,
     }
 }
@@ -393,7 +394,8 @@ fn stdin(value: &Value) -> Option<Stdin> {
         value.error(LATER);
         return None;
     }
-    value.choice(&[("null", Stdin::Null), ("inherit", Stdin::Inherit)])
+    let inherit = value.choice(&[("null", false), ("inherit", true)])?;
+    Some(if inherit { Stdin::Inherit } else { Stdin::Null })
 }
 
 fn format(value: &Value) -> Option<LogFormat> {

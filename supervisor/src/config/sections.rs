@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::reader::{Table, Value};
-use super::{LogFormat, Logs, Run};
+use super::{Exporter, LogFormat, Logs, Multiline, Run, Style, Trace};
 use super::{keys, platform, process, suggest, units};
 
 /// The envelope of a line needs some hundred bytes; beyond a mebibyte no collector takes a line.
@@ -104,10 +104,23 @@ pub(super) fn logs(value: Option<&Value>) -> Logs {
         format: get("format")
             .and_then(|value| value.choice(process::FORMATS))
             .unwrap_or(LogFormat::Json),
+        style: Style::Lambda,
+        fields: BTreeMap::new(),
+        mask: false,
+        multiline: Multiline::Off,
         max_line: max_line.unwrap_or(15 << 10),
         blocked: get("blocked")
             .and_then(|value| value.duration())
             .unwrap_or(Duration::from_secs(5)),
+    }
+}
+
+/// `[trace]`.
+pub(super) fn trace() -> Trace {
+    Trace {
+        exporter: Exporter::Off,
+        service: None,
+        carrier: false,
     }
 }
 

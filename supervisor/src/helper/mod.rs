@@ -7,6 +7,7 @@
 
 pub(crate) mod check_protocol;
 mod checks;
+pub(crate) mod export_protocol;
 mod migrate;
 mod protocol;
 mod resolve;

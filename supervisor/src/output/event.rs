@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::time::rfc3339_micros;
 use crate::config::LogFormat;
+use crate::trace::Context;
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Line {
     event: &'static str,
     message: String,
     fields: Map<String, Value>,
+    /// The span that it tells about.
+    within: Option<Context>,
 }
 
 impl Line {
@@ -45,6 +48,7 @@ impl Line {
             event,
             message: message.into(),
             fields: Map::new(),
+            within: None,
         }
     }
 
@@ -60,6 +64,12 @@ impl Line {
             Some(value) => self.with(key, value),
             None => self,
         }
+    }
+
+    /// Says which span it tells about, if there is one.
+    pub fn within(mut self, span: Option<Context>) -> Line {
+        self.within = span;
+        self
     }
 
     /// The line as JSON, newline included.
@@ -87,6 +97,11 @@ impl Line {
         put("message", &self.message);
         put("process", "runmate");
         put("event", self.event);
+        if let Some(span) = self.within {
+            put("trace_id", &span.trace_id());
+            put("span_id", &span.span_id());
+            put("xray_trace_id", &span.xray_trace_id());
+        }
         object.extend(self.fields.clone());
         serde_json::to_writer(&mut *out, &object).expect("maps of strings and numbers serialise");
         out.push(b'\n');

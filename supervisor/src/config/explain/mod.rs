@@ -114,7 +114,7 @@ pub fn explain_json(plan: &Plan) -> Value {
                 EnvInherit::Only(names) => json!(names),
             },
             "secrets": seen(plan, process),
-            "stdin": match process.stdin { Stdin::Null => "null", Stdin::Inherit => "inherit" },
+            "stdin": match process.stdin { Stdin::Null => "null", Stdin::Inherit => "inherit", Stdin::Logs(_) => "logs" },
             "format": process.format.to_string(),
         })
     };

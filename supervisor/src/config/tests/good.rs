@@ -106,7 +106,7 @@ fn every_key_of_a_process_arrives() {
         app.env_inherit,
         EnvInherit::Only(vec!["PATH".into(), "LANG".into()])
     );
-    assert_eq!((app.stdin, app.format), (Stdin::Inherit, LogFormat::Raw));
+    assert_eq!((&app.stdin, app.format), (&Stdin::Inherit, LogFormat::Raw));
     assert_eq!(
         plan.warnings,
         [
@@ -208,6 +208,10 @@ fn run_health_and_logs_read() {
         plan.logs,
         Logs {
             format: LogFormat::Text,
+            style: crate::config::Style::Lambda,
+            fields: Default::default(),
+            mask: false,
+            multiline: crate::config::Multiline::Off,
             max_line: 1 << 20,
             blocked: Duration::ZERO
         }

@@ -240,7 +240,7 @@ impl Children {
         let has_terminal = plan.stdin == Stdin::Inherit && self.terminal.can_hand_over();
         let mut spec = self.spec(process, &plan.command);
         spec.stdin = match plan.stdin {
-            Stdin::Null => StdinFrom::Null,
+            Stdin::Null | Stdin::Logs(_) => StdinFrom::Null,
             Stdin::Inherit if has_terminal => StdinFrom::Terminal,
             Stdin::Inherit => StdinFrom::Inherit,
         };
