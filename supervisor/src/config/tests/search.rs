@@ -48,8 +48,8 @@ fn a_command_alone_is_the_process_app_with_all_defaults() {
         (&None, &None, None, None)
     );
     assert_eq!(
-        (&app.env_inherit, app.stdin, app.format),
-        (&EnvInherit::All, Stdin::Null, LogFormat::Json)
+        (&app.env_inherit, &app.stdin, app.format),
+        (&EnvInherit::All, &Stdin::Null, LogFormat::Json)
     );
     assert_eq!(plan.run.platform, Platform::Docker);
     assert_eq!(plan.run.drain_delay, Duration::ZERO);
