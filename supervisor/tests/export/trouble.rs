@@ -117,11 +117,11 @@ fn a_server_that_accepts_and_never_shakes_hands() {
 fn a_refusal_is_told_and_not_asked_for_again() {
     let receiver = Receiver::with(&["--mode", "refuse"]);
     for (exporter, said) in [
-        ("OtlpHttp", "answered 401 Unauthorized: no such tenant"),
-        ("OtlpGrpc", "the answer was PermissionDenied: no such tenant"),
+        ("OtlpHttp", "answered 401 Unauthorized: no such tenant ***"),
+        ("OtlpGrpc", "the answer was PermissionDenied: no such tenant ***"),
     ] {
         let before = receiver.requests().len();
-        let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2");
+        let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer hunter2");
         let outcome = export(&job(exporter, Some(&endpoint(&receiver, exporter))), &[headers]);
         assert!(outcome.why().contains(said), "{exporter}: {}", outcome.why());
         assert!(!outcome.why().contains("hunter2"));
@@ -181,6 +181,13 @@ fn spans_that_are_taken_and_thrown_away_are_an_error() {
             "{exporter}"
         );
     }
+}
+
+#[test]
+fn a_web_server_is_no_collector() {
+    let receiver = Receiver::with(&["--mode", "page"]);
+    let outcome = export(&job("OtlpHttp", Some(&receiver.http())), &[]);
+    assert!(outcome.why().contains("answered with a web page"), "{}", outcome.why());
 }
 
 #[test]

@@ -2,7 +2,8 @@
 got as JSON lines. The first line says where it listens; then come {"request": ..} and {"span": ..}.
 
 It ends with its stdin. A line there changes what it does: ok, refuse, hang, slow, garbage, busy (429, 503 or
-UNAVAILABLE once, then ok), partial (takes all spans but one). With --sigv4 it recomputes the signature of every HTTP
+UNAVAILABLE once, then ok), partial (takes all spans but one), page (a
+web page for everything, by HTTP). With --sigv4 it recomputes the signature of every HTTP
 request. GET /credentials and /ecs, /ecs/task play the endpoints of a container in ECS.
 """
 
@@ -103,7 +104,7 @@ class Traces(trace_service_pb2_grpc.TraceServiceServicer):
         headers = {pair.key: str(pair.value) for pair in context.invocation_metadata()}
         say(request={"protocol": "grpc", "headers": headers, "mode": mode})
         if mode == "refuse":
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, "no such\x07 tenant")
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"no such\x07 tenant {headers.get('authorization')}")
         if mode == "hang":
             forever.wait()
         if mode == "slow":
@@ -216,8 +217,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             forever.wait()
         if mode == "slow":
             forever.wait(1)
+        if mode == "page":
+            return self.answer(200, "text/html; charset=utf-8", b"<h1>Welcome</h1>")
         if mode == "refuse":
-            return self.answer(401, "application/json", b'{"message":"no such\\u0007 tenant"}')
+            message = "no such\x07 tenant " + self.headers.get("authorization", "")
+            return self.answer(401, "application/json", json.dumps({"message": message}).encode())
         if mode == "busy":
             done_once()
             return self.answer(429, "text/plain", b"too busy", Retry_After=1)

@@ -31,6 +31,11 @@ impl Heard {
         self.lock().trouble.take()
     }
 
+    /// The server took the request, and not the spans.
+    pub fn rejection(&self, what: String) {
+        self.lock().rejected = Some(what);
+    }
+
     /// Why the server did not want some of the spans that it took.
     pub fn rejected(&self) -> Option<String> {
         self.lock().rejected.take()
@@ -79,7 +84,7 @@ impl<S: Subscriber> Layer<S> for Listener {
             }
         }
         if let Some(rejected) = words.rejected.filter(|rejected| *rejected > 0) {
-            self.0.lock().rejected = Some(match one_line(&words.error).as_str() {
+            self.0.rejection(match one_line(&words.error).as_str() {
                 "" => format!("{rejected} spans were rejected"),
                 why => format!("{rejected} spans were rejected: {why}"),
             });

@@ -37,6 +37,11 @@ impl Client {
         let asked = exchange(&self.peer, &self.step, Request::from_parts(parts, body.into()));
         let answer = self.step.watch(asked).await?;
         let status = answer.status();
+        if status.is_success() && is_page(&answer) {
+            let peer = &self.peer;
+            self.heard
+                .rejection(format!("{peer} answered with a web page; does a collector listen there?"));
+        }
         if !status.is_success() {
             let why = reason(answer.body());
             let peer = &self.peer;
@@ -65,6 +70,12 @@ impl HttpClient for Client {
             })
         })
     }
+}
+
+/// Whether an answer is for people: a web server's, that has this page for every path.
+fn is_page(answer: &Response<Bytes>) -> bool {
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
 fn sign(signer: &Signer, request: &mut Request<Bytes>) -> Result<(), String> {

@@ -7,6 +7,7 @@ mod endpoint;
 mod grpc;
 mod heard;
 mod http;
+mod hush;
 mod resource;
 mod spans;
 
@@ -28,6 +29,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing_subscriber::layer::SubscriberExt;
 
 use self::heard::{Heard, Listener, one_line};
+use self::hush::Hush;
 use self::resource::Ecs;
 use super::ANSWER_FD;
 use super::export_protocol::{Answer, Job};
@@ -72,6 +74,7 @@ pub(crate) fn main() -> i32 {
 
 fn perform(job: Job) -> Answer {
     prepare(&job);
+    let hush = Hush::of(&job.env, variable);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -82,7 +85,7 @@ fn perform(job: Job) -> Answer {
     let answer = runtime.block_on(export(job, heard));
     // A lookup of a name that hangs keeps a thread, which must not keep us.
     runtime.shutdown_background();
-    answer.map_err(|why| one_line(&why))
+    answer.map_err(|why| one_line(&hush.hush(&why)))
 }
 
 /// Makes the environment what the libraries are to see of it. The program has one thread yet.

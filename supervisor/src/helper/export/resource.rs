@@ -66,8 +66,8 @@ async fn get(url: String) -> Option<Value> {
         .then(|| serde_json::from_slice(answer.body()).ok())?
 }
 
-/// The resource of all spans. What says it more precisely wins: the variable of OpenTelemetry over what PID 1 knows,
-/// that over what the platform tells.
+/// The resource of all spans. Who knows it better wins: the variable of OpenTelemetry over what the platform tells,
+/// that over what PID 1 has seen.
 pub(super) fn resource(
     service: &str,
     known: Vec<(String, String)>,
@@ -82,8 +82,9 @@ pub(super) fn resource(
     put("telemetry.distro.name", "runmate");
     put("telemetry.distro.version", env!("CARGO_PKG_VERSION"));
     let namespace = || std::fs::read_to_string(NAMESPACE).ok();
-    attributes.extend(platform(env, ecs, namespace));
     attributes.extend(known);
+    let found = platform(env, ecs, namespace).into_iter();
+    attributes.extend(found.filter(|(_, value)| !value.is_empty()));
     let written = env.get("OTEL_RESOURCE_ATTRIBUTES");
     attributes.extend(parse(written.map(String::as_str).unwrap_or_default()));
     attributes.insert("service.name".into(), service.into());
@@ -217,7 +218,7 @@ fn of_ecs(Ecs { container, task }: &Ecs) -> Attributes {
 }
 
 /// `OTEL_RESOURCE_ATTRIBUTES`: `key=value,key=value`, percent-encoded.
-fn parse(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
+pub(super) fn parse(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
     text.split(',').filter_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         let key = key.trim();
