@@ -33,6 +33,9 @@ pub(crate) const SECRETS: &str = "helper-secrets";
 /// The hidden subcommand of the helper that runs checks.
 pub(crate) const CHECKS: &str = "helper-checks";
 
+/// The hidden subcommand of the helper that exports traces.
+pub(crate) const EXPORT: &str = "helper-export";
+
 /// The hidden subcommand of the helper that migrates.
 pub(crate) const MIGRATE: &str = "helper-migrate";
 
