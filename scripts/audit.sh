@@ -26,6 +26,7 @@ sqlx=runmate-migrate,runmate-health,quickstart
 aws-config=runmate-secrets
 aws-sdk-secretsmanager=runmate-secrets
 aws-sdk-ssm=runmate-secrets
+aws-sigv4=runmate-secrets
 aws-smithy-http-client=runmate-secrets
 aws-smithy-runtime-api=runmate-secrets
 aws-smithy-types=runmate-secrets

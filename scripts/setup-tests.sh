@@ -2,7 +2,7 @@
 # Puts in place what `make test` and `make bench` need beyond cargo: a few Debian packages, a Docker
 # daemon that answers, a Debian base image that no registry has to deliver, an emulator of AWS (moto,
 # from PyPI, in a directory of its own), two readers of metrics (promtool and prometheus-client),
-# frameworks that migrate databases (Debian and PyPI), and sqlx-cli. Changes nothing when all of it is
+# frameworks that migrate databases (Debian and PyPI), OpenTelemetry for Python, and sqlx-cli. Changes nothing when all of it is
 # there (about a fifth of a second).
 #
 #   scripts/setup-tests.sh         for the tests
@@ -18,7 +18,7 @@ SUITE=bookworm
 IMAGE=runmate-test/debian:12
 TARBALL="$CACHE/debian-12.tar"
 # The tests look into the cache's moto (secrets/tests/support/moto.rs), prometheus-client
-# (health/tests/metrics.rs), frameworks and sqlx-cli, too.
+# (health/tests/metrics.rs), frameworks, otel (supervisor/tests/support/otlp.rs) and sqlx-cli, too.
 MOTO_VERSION=5.2.5
 PROMETHEUS_CLIENT_VERSION=0.26.0
 SQLX_CLI="$CACHE/sqlx-cli"
@@ -253,6 +253,7 @@ tests | bench)
   make_venv moto "$MOTO_VERSION" "moto[server]==$MOTO_VERSION"
   make_venv prometheus-client "$PROMETHEUS_CLIENT_VERSION" "prometheus-client==$PROMETHEUS_CLIENT_VERSION"
   make_venv frameworks "$(cat "$HERE/frameworks.txt")" --requirement "$HERE/frameworks.txt"
+  make_venv otel "$(cat "$HERE/otel.txt")" --requirement "$HERE/otel.txt"
   make_rails
   make_sqlx_cli
   start_docker

@@ -59,6 +59,8 @@ mod snapshot;
 mod time;
 
 pub use access::Access;
+#[cfg(feature = "peer")]
+pub use check::Step;
 pub use check::{
     Change, Check, CheckState, ComponentType, Failure, FailureKind, Level, Look, Looked, Measured,
     Observation, Settings, from_fn, look_once,

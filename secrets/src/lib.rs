@@ -96,7 +96,7 @@ mod resolver;
 mod secret;
 mod source;
 
-pub use aws::AwsSource;
+pub use aws::{AwsSource, Signer, Unsigned};
 pub use failure::{Class, Failure, FailureKind};
 pub use file::{FileSource, OfflineFile};
 pub use form::Form;

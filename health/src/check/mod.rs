@@ -17,6 +17,8 @@ pub(crate) use offload::Offload;
 pub use schedule::look_once;
 pub(crate) use schedule::{is_late, look_forever};
 pub use settings::{Level, Settings};
+#[cfg(feature = "peer")]
+pub use step::Step;
 pub(crate) use step::step;
 pub use track::{Change, CheckState};
 pub(crate) use track::{Moment, Track};

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The step that a look has begun last.
-#[derive(Clone, Default)]
-pub(super) struct Step(Arc<Mutex<Option<Cow<'static, str>>>>);
+#[derive(Clone, Debug, Default)]
+pub struct Step(Arc<Mutex<Option<Cow<'static, str>>>>);
 
 tokio::task_local! {
     /// Of the look that is being polled, so that whatever it calls can tell without knowing of the look.
@@ -14,9 +14,15 @@ tokio::task_local! {
 }
 
 impl Step {
-    /// Runs a look that may tell its steps.
+    /// Runs a look, or a part of it that is a task of its own, that may tell its steps.
     pub async fn watch<L: Future>(&self, look: L) -> L::Output {
         STEP.scope(self.clone(), look).await
+    }
+
+    /// What is being done from now on. It must hold no secret.
+    #[cfg(feature = "peer")]
+    pub fn tell(&self, doing: impl Into<Cow<'static, str>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(doing.into());
     }
 
     /// The last step, if any was told.

@@ -4,15 +4,12 @@ use std::error::Error;
 use std::fmt;
 use std::pin::pin;
 
-use axum::http::uri::Scheme;
 use axum::http::{Uri, header};
 use hyper::client::conn::http1;
-use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
 
 use super::Invalid;
-use super::address::Address;
-use super::tls::Tls;
+use super::peer::{Peer, Stream};
 use super::words::one_line;
 use crate::check::{Check, ComponentType, Failure, Look, Observation, step};
 
@@ -24,9 +21,7 @@ use crate::check::{Check, ComponentType, Failure, Look, Observation, step};
 /// What it reports holds neither the path nor the query, which may have a key in them.
 pub struct Http {
     uri: Uri,
-    address: Address,
-    /// `http` has none.
-    tls: Option<Tls>,
+    peer: Peer,
 }
 
 impl Http {
@@ -43,49 +38,25 @@ impl Http {
         let Ok(uri) = url.parse::<Uri>() else {
             return wrong("this is no URL");
         };
-        let scheme = uri.scheme();
-        let encrypted = scheme == Some(&Scheme::HTTPS);
-        let (Some(authority), true) = (uri.authority(), encrypted || scheme == Some(&Scheme::HTTP)) else {
-            return wrong("this is no URL with http:// or https://");
-        };
-        if authority.as_str().contains('@') {
-            return wrong("a URL to check may have no user name and password in it");
+        match Peer::of(&uri) {
+            Ok(peer) => Ok(Http { uri, peer }),
+            Err(Invalid(what)) => wrong(&what),
         }
-        let host = authority.host();
-        let port = match authority.as_str().strip_prefix(host) {
-            Some("" | ":") if encrypted => ":443",
-            Some("" | ":") => ":80",
-            port => port.unwrap_or_default(),
-        };
-        let Ok(address) = Address::parse(&format!("{host}{port}")) else {
-            return wrong("the host or port of this URL is none");
-        };
-        Ok(Http {
-            address,
-            tls: encrypted.then(Tls::default),
-            uri,
-        })
     }
 
     /// Whether it needs neither TLS nor a name looked up.
     pub fn is_local(&self) -> bool {
-        self.tls.is_none() && self.address.literal().is_some()
+        self.peer.is_local()
     }
 
     async fn get(&self) -> Result<u16, Failure> {
-        let stream = self.address.connect().await?;
-        match &self.tls {
-            None => self.ask(TokioIo::new(stream)).await,
-            Some(tls) => {
-                let stream = tls.connect(stream, &self.address).await?;
-                self.ask(TokioIo::new(stream)).await
-            }
-        }
+        let stream = self.peer.connect(&[]).await?;
+        self.ask(stream).await
     }
 
-    async fn ask(&self, stream: impl Read + Write + Send + Unpin + 'static) -> Result<u16, Failure> {
-        step(format!("waiting for {} to answer a GET", self.address));
-        let (mut sender, connection) = http1::handshake(stream)
+    async fn ask(&self, stream: Box<dyn Stream>) -> Result<u16, Failure> {
+        step(format!("waiting for {} to answer a GET", self.peer));
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.failed(&error))?;
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -113,7 +84,7 @@ impl Http {
     }
 
     fn failed(&self, error: &hyper::Error) -> Failure {
-        let address = &self.address;
+        let address = &self.peer;
         Failure::new(if error.is_parse() {
             format!("what {address} answered is not HTTP/1")
         } else if error.is_incomplete_message() || error.is_canceled() {
@@ -133,7 +104,7 @@ impl Check for Http {
         Box::pin(async {
             match self.get().await? {
                 200..=399 => Ok(Observation::default()),
-                status => Err(Failure::new(format!("GET at {} answered {status}", self.address))),
+                status => Err(Failure::new(format!("GET at {} answered {status}", self.peer))),
             }
         })
     }
@@ -146,7 +117,7 @@ impl Check for Http {
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http")
-            .field("address", &self.address)
+            .field("peer", &self.peer)
             .finish_non_exhaustive()
     }
 }

@@ -40,6 +40,8 @@ mod kept;
 mod memory;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(feature = "peer")]
+mod peer;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
@@ -66,6 +68,8 @@ pub use http::Http;
 pub use memory::Memory;
 #[cfg(feature = "mysql")]
 pub use mysql::MySql;
+#[cfg(feature = "peer")]
+pub use peer::{Peer, Stream};
 #[cfg(feature = "postgres")]
 pub use postgres::Postgres;
 #[cfg(feature = "redis")]

@@ -114,7 +114,7 @@ impl Redis {
             Place::Network(address) => self.log_in(address.connect().await?).await?,
             Place::Encrypted(address, tls) => {
                 let stream = address.connect().await?;
-                self.log_in(tls.connect(stream, address).await?).await?
+                self.log_in(tls.connect(stream, address, &[]).await?).await?
             }
             Place::Socket(path) => {
                 step(format!("connecting to {}", self.place));

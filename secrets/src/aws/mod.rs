@@ -9,6 +9,9 @@ mod credentials;
 mod parameters;
 mod retry;
 mod secrets_manager;
+mod signer;
+
+pub use self::signer::{Signer, Unsigned};
 
 use std::collections::BTreeMap;
 use std::env;

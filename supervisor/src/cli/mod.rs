@@ -159,6 +159,9 @@ enum Word {
     /// What runmate starts itself: looks when it is asked to on stdin
     #[command(name = helper::CHECKS, hide = true)]
     HelperChecks,
+    /// What runmate starts itself: exports the traces that stdin holds
+    #[command(name = helper::EXPORT, hide = true)]
+    HelperExport,
     /// What runmate starts itself: migrates as stdin says
     #[command(name = helper::MIGRATE, hide = true)]
     HelperMigrate,
@@ -234,6 +237,7 @@ pub fn main() -> i32 {
                 migrate::migrate(word, options)
             }
             Some(Word::HelperChecks) => helper::checks_main(),
+            Some(Word::HelperExport) => helper::export_main(),
             Some(Word::HelperMigrate) => helper::migrate_main(),
             Some(Word::HelperSecrets) => helper::secrets_main(),
             Some(Word::Probe { config, url }) => probe::probe(config.as_deref(), url.as_deref()),

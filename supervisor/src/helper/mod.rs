@@ -7,6 +7,7 @@
 
 pub(crate) mod check_protocol;
 mod checks;
+mod export;
 pub(crate) mod export_protocol;
 mod migrate;
 mod protocol;
@@ -19,6 +20,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 pub(crate) use checks::main as checks_main;
+pub(crate) use export::main as export_main;
 pub(crate) use migrate::main as migrate_main;
 pub(crate) use protocol::{Answer, Answers, Job, Report, read_answers};
 pub(crate) use resolve::resolve;

@@ -244,6 +244,16 @@ pub fn unset_if_empty(names: &[&str]) {
     }
 }
 
+/// Removes variables from our own environment. Must be called while the program has one thread: another one might be
+/// reading the environment.
+#[allow(clippy::disallowed_methods)]
+pub fn unset(names: &[&str]) {
+    for name in names {
+        // SAFETY: by the rule above nobody reads the environment meanwhile.
+        unsafe { std::env::remove_var(name) };
+    }
+}
+
 /// Sets variables of our own environment. Must be called while the program has one thread: another one might be reading
 /// the environment. The names are valid ones; a value that no variable can hold is left out.
 #[allow(clippy::disallowed_methods)]

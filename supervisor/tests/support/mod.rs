@@ -8,6 +8,7 @@
 #![allow(dead_code)]
 
 pub mod http;
+pub mod otlp;
 pub mod proc;
 mod setup;
 

@@ -31,15 +31,18 @@ pub(in crate::checks) struct Tls {
 }
 
 impl Tls {
-    /// Shakes hands with a host.
+    /// Shakes hands with a host, and offers it these protocols (ALPN).
     pub async fn connect(
         &self,
         stream: TcpStream,
         address: &Address,
+        protocols: &[&str],
     ) -> Result<TlsStream<TcpStream>, Failure> {
         step("reading the certificates that are trusted");
         let config = self.config().await?;
         let connector = TlsConnector::from(config);
+        let protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let connector = connector.with_alpn(protocols);
         let name = server_name(address.host())?;
         step(format!("setting up TLS with {address}"));
         let shaken = connector.connect(name, stream).await;

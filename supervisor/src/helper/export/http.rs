@@ -1,0 +1,172 @@
+//! HTTP/1.1, one request on a connection of its own.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Uri, header};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use runmate_health::Step;
+use runmate_health::checks::Peer;
+use runmate_secrets::{Signer, Unsigned};
+
+use super::heard::{Heard, one_line};
+
+/// The longest body of an answer: an error message, or a document of a metadata endpoint.
+const LONGEST_ANSWER: usize = 64 << 10;
+
+/// What OpenTelemetry's exporter sends with.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub peer: Arc<Peer>,
+    /// Signs every attempt anew, since a signature has its time in it.
+    pub signer: Option<Signer>,
+    pub step: Step,
+    pub heard: Heard,
+}
+
+impl Client {
+    async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, String> {
+        if let Some(signer) = &self.signer {
+            sign(signer, &mut request)?;
+        }
+        let (parts, body) = request.into_parts();
+        let asked = exchange(&self.peer, &self.step, Request::from_parts(parts, body.into()));
+        let answer = self.step.watch(asked).await?;
+        let status = answer.status();
+        if !status.is_success() {
+            let why = reason(answer.body());
+            let peer = &self.peer;
+            self.heard.trouble(match why.as_str() {
+                "" => format!("{peer} answered {status}"),
+                why => format!("{peer} answered {status}: {why}"),
+            });
+        }
+        Ok(answer)
+    }
+}
+
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'a>>;
+
+impl HttpClient for Client {
+    // As the attribute of the crate async-trait would write it.
+    fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> Sending<'b>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move {
+            self.send(request).await.map_err(|why| {
+                self.heard.trouble(why.clone());
+                why.into()
+            })
+        })
+    }
+}
+
+fn sign(signer: &Signer, request: &mut Request<Bytes>) -> Result<(), String> {
+    let impossible = || "the request cannot be signed".to_owned();
+    let url = request.uri().to_string();
+    let kind = request.headers().get(header::CONTENT_TYPE).cloned();
+    let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
+    let headers: Vec<(&str, &str)> = kind.map(|kind| ("content-type", kind)).into_iter().collect();
+    let unsigned = Unsigned {
+        method: request.method().as_str(),
+        url: &url,
+        headers: &headers,
+        body: request.body(),
+    };
+    let signed = signer.sign("xray", unsigned, SystemTime::now());
+    for (name, value) in signed.ok_or_else(impossible)? {
+        let value = HeaderValue::from_str(&value).map_err(|_| impossible())?;
+        request.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    Ok(())
+}
+
+/// What an answer with an error says, as far as it is text.
+fn reason(body: &[u8]) -> String {
+    if let Ok(json) = serde_json::from_slice::<serde_json::Value>(body)
+        && let Some(message) = json.get("message").or_else(|| json.get("Message"))
+    {
+        return one_line(message.as_str().unwrap_or_default());
+    }
+    match std::str::from_utf8(body) {
+        Ok(text) => one_line(text),
+        Err(_) => String::new(),
+    }
+}
+
+/// Asks for a document.
+pub(super) async fn get(peer: &Peer, uri: &Uri) -> Result<Response<Bytes>, String> {
+    let request = Request::get(uri.clone())
+        .body(Body::empty())
+        .map_err(|error| error.to_string())?;
+    exchange(peer, &Step::default(), request).await
+}
+
+/// Sends a request and reads all of its answer. The error is a clause that names the peer.
+async fn exchange(peer: &Peer, step: &Step, mut request: Request<Body>) -> Result<Response<Bytes>, String> {
+    let stream = peer.connect(&["http/1.1"]).await.map_err(|failure| failure.why)?;
+    step.tell(format!("waiting for {peer} to answer"));
+    let failed = |error: hyper::Error| failure(peer, &error);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let uri = request.uri().clone();
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    let host = HeaderValue::from_str(host).map_err(|_| "this host cannot be asked".to_owned())?;
+    request.headers_mut().insert(header::HOST, host);
+    let close = HeaderValue::from_static("close");
+    request.headers_mut().insert(header::CONNECTION, close);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = path
+        .parse()
+        .map_err(|_| "this path cannot be asked for".to_owned())?;
+    let answered = async {
+        let answer = sender.send_request(request).await.map_err(failed)?;
+        let (head, body) = answer.into_parts();
+        let body = axum::body::to_bytes(Body::new(body), LONGEST_ANSWER)
+            .await
+            .map_err(|_| format!("the answer of {peer} did not come to an end as it should"))?;
+        Ok(Response::from_parts(head, body))
+    };
+    let mut answered = pin!(answered);
+    tokio::select! {
+        answer = &mut answered => answer,
+        // It carries the question and the answer, and may end with handing that over.
+        _ = connection => answered.await,
+    }
+}
+
+fn failure(peer: &Peer, error: &hyper::Error) -> String {
+    if error.is_parse() {
+        format!("what {peer} answered is not HTTP/1.1")
+    } else if error.is_incomplete_message() || error.is_canceled() {
+        format!("{peer} closed the connection without an answer")
+    } else {
+        let cause = std::error::Error::source(error);
+        let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
+        one_line(&format!("asking {peer}: {cause}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn why_a_server_refuses() {
+        for (body, expected) in [
+            (&b""[..], ""),
+            (b"no such tenant\n", "no such tenant"),
+            (b"{\"message\":\"bad\\u0000 token\"}", "bad token"),
+            (b"{\"Message\":\"denied\"}", "denied"),
+            (b"\xff\xfe", ""),
+        ] {
+            assert_eq!(reason(body), expected);
+        }
+        assert!(reason(&[b'x'; 1000]).len() < 210);
+    }
+}

@@ -1,0 +1,223 @@
+//! Collectors that are away, slow, out of order or of another opinion.
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::lab::{export, job, within};
+use crate::support::otlp::Receiver;
+
+const BOTH: [&str; 2] = ["OtlpHttp", "OtlpGrpc"];
+
+fn endpoint(receiver: &Receiver, exporter: &str) -> String {
+    match exporter {
+        "OtlpGrpc" => receiver.grpc(),
+        _ => receiver.http(),
+    }
+}
+
+/// How much later than its timeout an answer may come: the start of the program, on a busy machine.
+const LEEWAY: Duration = Duration::from_secs(2);
+
+#[test]
+fn nobody_listens() {
+    for exporter in BOTH {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        drop(listener);
+        let job = within(job(exporter, Some(&format!("http://{address}"))), 1500);
+        let outcome = export(&job, &[]);
+        let expected = format!("cannot connect to {address}: Connection refused");
+        assert!(outcome.why().contains(&expected), "{exporter}: {}", outcome.why());
+        assert!(outcome.took < Duration::from_millis(1500) + LEEWAY);
+    }
+}
+
+#[test]
+fn a_name_that_there_is_not() {
+    for exporter in BOTH {
+        let outcome = export(
+            &within(job(exporter, Some("http://nobody.invalid:4318")), 1500),
+            &[],
+        );
+        let why = outcome.why();
+        assert!(
+            why.contains("looking up nobody.invalid") || why.contains("look up nobody.invalid"),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn whoever_never_answers_is_named_when_the_time_is_up() {
+    let receiver = Receiver::with(&["--mode", "hang"]);
+    for (exporter, waiting) in [("OtlpHttp", "to answer"), ("OtlpGrpc", "to answer by gRPC")] {
+        let url = endpoint(&receiver, exporter);
+        let outcome = export(&within(job(exporter, Some(&url)), 1000), &[]);
+        let address = url.trim_start_matches("http://");
+        let expected = format!("the time was up while waiting for {address} {waiting}");
+        assert_eq!(outcome.why(), expected);
+        assert!(outcome.took >= Duration::from_secs(1) && outcome.took < Duration::from_secs(1) + LEEWAY);
+    }
+}
+
+/// An address that takes no more connections and does not say so.
+fn black_hole() -> (String, impl Sized) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    // SAFETY: no memory is involved.
+    unsafe { libc::listen(std::os::fd::AsRawFd::as_raw_fd(&listener), 0) };
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        waiting.push(stream);
+    }
+    (address.to_string(), (listener, waiting))
+}
+
+#[test]
+fn an_address_that_swallows_everything() {
+    let (address, _kept) = black_hole();
+    for exporter in BOTH {
+        let outcome = export(
+            &within(job(exporter, Some(&format!("http://{address}/key=abc"))), 1000),
+            &[],
+        );
+        assert_eq!(
+            outcome.why(),
+            format!("the time was up while connecting to {address}")
+        );
+        assert!(outcome.took < Duration::from_secs(1) + LEEWAY);
+    }
+}
+
+#[test]
+fn a_server_that_accepts_and_never_shakes_hands() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let silent = std::thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            // Until the helper goes away.
+            let _ = stream.expect("a connection").read_to_end(&mut Vec::new());
+        }
+    });
+    for exporter in BOTH {
+        let outcome = export(
+            &within(job(exporter, Some(&format!("https://127.0.0.1:{port}"))), 1000),
+            &[],
+        );
+        let expected = format!("the time was up while setting up TLS with 127.0.0.1:{port}");
+        assert_eq!(outcome.why(), expected);
+    }
+    silent.join().expect("both connections ended");
+}
+
+#[test]
+fn a_refusal_is_told_and_not_asked_for_again() {
+    let receiver = Receiver::with(&["--mode", "refuse"]);
+    for (exporter, said) in [
+        ("OtlpHttp", "answered 401 Unauthorized: no such tenant"),
+        ("OtlpGrpc", "the answer was PermissionDenied: no such tenant"),
+    ] {
+        let before = receiver.requests().len();
+        let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2");
+        let outcome = export(&job(exporter, Some(&endpoint(&receiver, exporter))), &[headers]);
+        assert!(outcome.why().contains(said), "{exporter}: {}", outcome.why());
+        assert!(!outcome.why().contains("hunter2"));
+        assert_eq!(receiver.requests().len(), before + 1);
+    }
+}
+
+#[test]
+fn who_is_busy_is_asked_again() {
+    let mut receiver = Receiver::start();
+    for exporter in BOTH {
+        receiver.behave("busy");
+        let before = receiver.requests().len();
+        let outcome = export(&job(exporter, Some(&endpoint(&receiver, exporter))), &[]);
+        assert_eq!(outcome.answer, Ok(()), "{exporter}");
+        assert_eq!(receiver.requests().len(), before + 2);
+        if exporter == "OtlpHttp" {
+            assert!(
+                outcome.took >= Duration::from_secs(1),
+                "Retry-After: 1; {:?}",
+                outcome.took
+            );
+        }
+    }
+}
+
+#[test]
+fn who_is_busy_for_longer_than_there_is_time() {
+    let receiver = Receiver::with(&["--mode", "busy"]);
+    let outcome = export(&within(job("OtlpHttp", Some(&receiver.http())), 700), &[]);
+    assert!(
+        outcome.why().contains("429 Too Many Requests: too busy"),
+        "{}",
+        outcome.why()
+    );
+    assert!(outcome.took < Duration::from_millis(700) + LEEWAY);
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[test]
+fn who_is_slow_is_waited_for() {
+    let receiver = Receiver::with(&["--mode", "slow"]);
+    for exporter in BOTH {
+        let outcome = export(&job(exporter, Some(&endpoint(&receiver, exporter))), &[]);
+        assert_eq!(outcome.answer, Ok(()), "{exporter}");
+    }
+}
+
+#[test]
+fn spans_that_are_taken_and_thrown_away_are_an_error() {
+    let receiver = Receiver::with(&["--mode", "partial"]);
+    for exporter in BOTH {
+        let outcome = export(&job(exporter, Some(&endpoint(&receiver, exporter))), &[]);
+        assert_eq!(
+            outcome.why(),
+            "1 spans were rejected: one was too old",
+            "{exporter}"
+        );
+    }
+}
+
+#[test]
+fn nonsense_is_an_answer_and_no_panic() {
+    let receiver = Receiver::with(&["--mode", "garbage"]);
+    for exporter in BOTH {
+        let outcome = export(
+            &within(job(exporter, Some(&endpoint(&receiver, exporter))), 2000),
+            &[],
+        );
+        assert!(
+            !outcome.why().is_empty() && !outcome.why().contains('\0'),
+            "{exporter}: {}",
+            outcome.why()
+        );
+        assert!(outcome.took < Duration::from_secs(2) + LEEWAY);
+    }
+    let http = export(&within(job("OtlpHttp", Some(&receiver.http())), 2000), &[]);
+    assert!(http.why().contains("is not HTTP/1.1"), "{}", http.why());
+}
+
+#[test]
+fn an_endpoint_that_is_none_is_said_without_its_password() {
+    for exporter in ["OtlpHttp", "OtlpGrpc", "Xray"] {
+        for url in [
+            "ftp://hunter2.example.com",
+            "http://u:hunter2@example.com",
+            "hunter2 x",
+        ] {
+            let mut job = job(exporter, Some(url));
+            job["env"] = json!([
+                ["AWS_REGION", "eu-west-1"],
+                ["AWS_ACCESS_KEY_ID", "a"],
+                ["AWS_SECRET_ACCESS_KEY", "b"]
+            ]);
+            let why = export(&job, &[]).answer.expect_err(url);
+            assert!(!why.contains("hunter2"), "{exporter}: {why}");
+        }
+    }
+}
