@@ -6,6 +6,7 @@ use hyper::Uri;
 
 use super::reader::Value;
 use super::{Exporter, Process, Secrets, Trace, keys};
+use crate::trace::resource;
 
 /// The words of `exporter`.
 #[derive(Clone, Copy)]
@@ -138,26 +139,11 @@ fn automatic(env: &Env) -> Exporter {
 /// The name of the service where the config has none.
 fn service(env: &Env, main: Option<&Process>) -> String {
     let attributes = env.plain("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
-    let attribute = attributes.split(',').find_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        (key.trim() == "service.name").then(|| decoded(value.trim()))
-    });
+    let attribute = resource::parse(attributes).find(|(key, _)| key == "service.name");
+    let attribute = attribute.map(|(_, value)| value);
     let name = env.plain("OTEL_SERVICE_NAME").map(str::to_owned);
     let name = name
         .or(attribute)
         .or_else(|| env.plain("K_SERVICE").map(str::to_owned));
     name.unwrap_or_else(|| main.map(|main| main.name.clone()).unwrap_or_default())
-}
-
-/// Without its percent-encoding; as it stands if that is broken.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let code = tail.get(..2).filter(|_| *first == b'%');
-        let code = code.and_then(|code| u8::from_str_radix(str::from_utf8(code).ok()?, 16).ok());
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }

@@ -91,10 +91,8 @@ fn add_service(env: &mut Environment, plan: &config::Plan, inherited: &Inherited
         return;
     }
     let attributes = get(env, ATTRIBUTES).map(|value| value.to_string_lossy().into_owned());
-    let named = attributes.as_deref().unwrap_or_default().split(',');
-    let named = named
-        .filter_map(|pair| pair.split_once('='))
-        .any(|(key, _)| key.trim() == "service.name");
+    let named =
+        resource::parse(attributes.as_deref().unwrap_or_default()).any(|(key, _)| key == "service.name");
     if !named && get(env, SERVICE).is_none() {
         set(env, SERVICE, &plan.trace.service);
     }

@@ -69,6 +69,37 @@ fn encoded(value: &str) -> String {
     out
 }
 
+/// What the value of `OTEL_RESOURCE_ATTRIBUTES` says: `key=value,key=value`, percent-encoded.
+pub(crate) fn parse(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    text.split(',').filter_map(|pair| {
+        let (key, value) = pair.split_once('=')?;
+        let key = key.trim();
+        (!key.is_empty()).then(|| (key.to_owned(), decode(value.trim())))
+    })
+}
+
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = (byte == b'%').then(|| {
+            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        match escaped.flatten() {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +144,21 @@ mod tests {
             of(Platform::Kubernetes, &name),
             "k8s.pod.name=a%3Db%2Cc%20d%25%C3%A9"
         );
+        let read: Vec<_> = parse(" k8s.pod.name = a%3Db%2Cc%20d%25%C3%A9,=x,broken=5%").collect();
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(read, [pair("k8s.pod.name", "a=b,c d%é"), pair("broken", "5%")]);
+    }
+
+    #[test]
+    fn percent_signs_that_escape_nothing_stay() {
+        for (text, expected) in [
+            ("%", "%"),
+            ("%4", "%4"),
+            ("%zz", "%zz"),
+            ("%C3%A9", "é"),
+            ("100%", "100%"),
+        ] {
+            assert_eq!(decode(text), expected);
+        }
     }
 }

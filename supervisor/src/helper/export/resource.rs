@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::http;
 use crate::config::{Platform, detect_platform};
+use crate::trace::resource::parse;
 
 /// Attributes by their names; the last of a name counts.
 pub(super) type Attributes = BTreeMap<String, String>;
@@ -214,37 +215,6 @@ fn of_ecs(Ecs { container, task }: &Ecs) -> Attributes {
     }
     attributes.insert("aws.ecs.task.arn".into(), task_arn);
     attributes
-}
-
-/// `OTEL_RESOURCE_ATTRIBUTES`: `key=value,key=value`, percent-encoded.
-fn parse(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    text.split(',').filter_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        let key = key.trim();
-        (!key.is_empty()).then(|| (key.to_owned(), decode(value.trim())))
-    })
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = (byte == b'%').then(|| {
-            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-            u8::from_str_radix(digits, 16).ok()
-        });
-        match escaped.flatten() {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -47,19 +47,6 @@ fn the_version_of_the_sdk_is_the_one_that_is_built_in() {
     assert!(lock.contains(&entry));
 }
 
-#[test]
-fn percent_signs_that_escape_nothing_stay() {
-    for (text, expected) in [
-        ("%", "%"),
-        ("%4", "%4"),
-        ("%zz", "%zz"),
-        ("%C3%A9", "é"),
-        ("100%", "100%"),
-    ] {
-        assert_eq!(decode(text), expected);
-    }
-}
-
 /// Shaped as in ECS's documentation, "Task metadata endpoint version 4", examples for Fargate.
 fn fargate() -> Ecs {
     Ecs {
