@@ -107,7 +107,7 @@ fn what_is_wrong_is_said_with_its_remedy() {
              \"off\"; did you mean \"otlp-grpc\"?",
             "5: trace.endpoint: is no http or https URL; write one such as \"http://127.0.0.1:4317\"",
             "6: trace.service: cannot be empty; write a name such as \"checkout\"",
-            "7: trace.carrier: must be true or false",
+            "7: trace.carrier: cannot be a number; write true or false",
         ]
     );
     let endpoint = |exporter: &str, url: &str| {
