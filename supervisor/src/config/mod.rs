@@ -28,6 +28,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trace;
 pub(crate) mod units;
 mod users;
 mod warnings;
@@ -176,10 +177,14 @@ fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan
     let section = root.get("health");
     let mut health = health::read(section.as_ref(), inputs.env);
     let logs = sections::logs(root.get("logs").as_ref());
-    let trace = sections::trace();
     let (mut processes, main) = processes(&root, inputs, logs.format);
     health.checks = health::checks(section.as_ref(), &processes);
     secrets::in_process_env(&doc, &mut processes, &mut found);
+    let names = trace::Env {
+        variables: inputs.env,
+        secrets: &found.secrets,
+    };
+    let trace = trace::read(root.get("trace").as_ref(), &names, processes.get(main));
     let migrate = root.get("migrate").map(|section| {
         let migrate = migrate::read(Some(&section), &doc);
         migrate::need_database(&section, &migrate);

@@ -333,8 +333,8 @@ pub enum Language {
 pub struct Trace {
     /// Where traces go.
     pub exporter: Exporter,
-    /// The name of the service; `None`: what the environment says, or the main process's name.
-    pub service: Option<String>,
+    /// The name of the service.
+    pub service: String,
     /// Whether services find the trace in their environment, too; tasks always do.
     pub carrier: bool,
 }

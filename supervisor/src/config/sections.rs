@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::reader::{Table, Value};
-use super::{Exporter, LogFormat, Logs, Multiline, Run, Style, Trace};
+use super::{LogFormat, Logs, Multiline, Run, Style};
 use super::{keys, platform, process, suggest, units};
 
 /// The envelope of a line needs some hundred bytes; beyond a mebibyte no collector takes a line.
@@ -115,15 +115,6 @@ pub(super) fn logs(value: Option<&Value>) -> Logs {
     }
 }
 
-/// `[trace]`.
-pub(super) fn trace() -> Trace {
-    Trace {
-        exporter: Exporter::Off,
-        service: None,
-        carrier: false,
-    }
-}
-
 /// A choice of which this version has only one.
 fn only(value: Option<Value>, now: &str, all: &[&str]) {
     let choices: Vec<(&str, bool)> = all.iter().map(|word| (*word, *word == now)).collect();
@@ -137,18 +128,6 @@ fn only(value: Option<Value>, now: &str, all: &[&str]) {
 /// The sections that this version knows and does not act on: one error each, and one for every key
 /// that no version will know.
 pub(super) fn later(root: &Table) {
-    if let Some(trace) = root.get("trace") {
-        let table = trace.table(Some(keys::TRACE), "a table [trace]");
-        let off = |table: &Table| {
-            table
-                .get("exporter")
-                .is_some_and(|value| value.value.as_str() == Some("off"))
-        };
-        // With the exporter off the other keys have nothing to say.
-        if !table.is_some_and(|table| off(&table)) {
-            trace.error("not yet supported in this version; remove it, or write exporter = \"off\"");
-        }
-    }
     if let Some(ingress) = root.get("ingress") {
         ingress.error("reserved for a later version; remove it");
     }

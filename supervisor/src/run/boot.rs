@@ -20,11 +20,13 @@ use super::secrets::{self, Prepared};
 use super::serve;
 use super::signals::SignalStream;
 use super::supervisor::{GROUP_POLL, Supervisor};
+use super::telemetry::{LAST_EXPORT, Telemetry};
 use crate::config::{self, Inputs, LogFormat, Source};
 use crate::machine::{Event, Machine, Plan};
 use crate::output::{Level, Line, Sink, SinkOptions};
 use crate::process::sys;
 use crate::secrets::environment::Inherited;
+use crate::trace::Context;
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -82,7 +84,8 @@ async fn supervise(options: &Options, zero: Instant) -> i32 {
         Ok(sink) => Rc::new(sink),
         Err(error) => return fail_early(zero, &format!("cannot start the log writer: {error}")),
     };
-    say_hello(&sink, &config);
+    let mut telemetry = Telemetry::new(&config, &inherited, zero);
+    say_hello(&sink, &config, telemetry.current());
     let listener = match config.health.listen.map(health::bind) {
         None => None,
         Some(Ok(listener)) => Some(listener),
@@ -95,14 +98,8 @@ async fn supervise(options: &Options, zero: Instant) -> i32 {
                 )
                 .with("key", "health.listen"),
             );
-            return leave(
-                &sink,
-                zero,
-                code::CONFIG,
-                "config",
-                &format!("health.listen: {why}"),
-            )
-            .await;
+            let why = format!("health.listen: {why}");
+            return leave(&sink, &mut telemetry, zero, code::CONFIG, "config", &why).await;
         }
         Some(Err(why)) => {
             let message =
@@ -140,7 +137,8 @@ async fn supervise(options: &Options, zero: Instant) -> i32 {
     let machine = Machine::new(machine_plan(&config));
     let port = inherited.iter().find(|(key, _)| key == "PORT");
     let port = port.and_then(|(_, value)| value.to_str()).map(str::to_owned);
-    let (mut supervisor, messages) = Supervisor::new(config, machine, port, Rc::clone(&sink), zero);
+    let (mut supervisor, messages) =
+        Supervisor::new(config, machine, port, Rc::clone(&sink), telemetry, zero);
     // A stop that came while we read the config comes before the first process.
     while let Some(signal) = signals.pending().await {
         supervisor.signal(signal);
@@ -156,7 +154,8 @@ async fn supervise(options: &Options, zero: Instant) -> i32 {
             Prepared::Ready => supervisor.start(),
             Prepared::Stopped => {}
             Prepared::Failed(refusal) => {
-                return leave(&sink, zero, refusal.code, "secrets", &refusal.why).await;
+                let telemetry = supervisor.telemetry();
+                return leave(&sink, telemetry, zero, refusal.code, "secrets", &refusal.why).await;
             }
         }
     }
@@ -210,14 +209,21 @@ async fn end(mut supervisor: Supervisor, sink: &Sink) -> i32 {
     };
     let streams = supervisor.take_streams();
     // Empty, not ended: a process that escaped us may hold a pipe open for ever.
-    let _ = timeout_at(flush_by, async {
+    let flushed = timeout_at(flush_by, async {
         for stream in &streams {
             stream.finish().await;
         }
-    })
-    .await;
+    });
+    // The last line must find its time behind it.
+    let export_by = Instant::now() + LAST_EXPORT;
+    let export_by = match supervisor.stop_by() {
+        Some(stop_by) => export_by.min(stop_by - LAST_WORDS),
+        None => export_by,
+    };
+    let (said, _) = tokio::join!(supervisor.telemetry().last_export(export_by), flushed);
+    said.iter().for_each(|line| sink.line(line));
     sink.last_line(&supervisor.exit_line(exit_code, cause));
-    sink.flush(flush_by).await;
+    sink.flush(flush_by.max(Instant::now() + LAST_WORDS)).await;
     exit_code
 }
 
@@ -259,7 +265,7 @@ fn start_sink(options: SinkOptions) -> io::Result<Sink> {
     Sink::start(stdout, options)
 }
 
-fn say_hello(sink: &Sink, config: &config::Plan) {
+fn say_hello(sink: &Sink, config: &config::Plan, span: Option<Context>) {
     let source = match &config.source {
         Source::File(path) => path.display().to_string(),
         Source::Inline => "RUNMATE_CONFIG_INLINE".to_owned(),
@@ -274,16 +280,14 @@ fn say_hello(sink: &Sink, config: &config::Plan) {
     .with("config", source)
     .with("platform", config.run.platform.to_string())
     .with("pid", pid);
-    sink.line(&line);
+    sink.line(&line.within(span));
     for warning in &config.warnings {
-        sink.line(&Line::new(Level::Warn, "config_warning", warning.as_str()));
+        let line = Line::new(Level::Warn, "config_warning", warning.as_str());
+        sink.line(&line.within(span));
     }
     if pid != 1 {
-        sink.line(&Line::new(
-            Level::Info,
-            "not_pid_1",
-            "not PID 1; adopting orphans as a child subreaper",
-        ));
+        let message = "not PID 1; adopting orphans as a child subreaper";
+        sink.line(&Line::new(Level::Info, "not_pid_1", message).within(span));
     }
 }
 
@@ -309,12 +313,23 @@ async fn refuse(zero: Instant, errors: &config::ConfigErrors) -> i32 {
         [error] => error.to_string(),
         errors => format!("{} errors in the configuration", errors.len()),
     };
-    leave(&sink, zero, code::CONFIG, "config", &why).await
+    leave(&sink, &mut Telemetry::off(), zero, code::CONFIG, "config", &why).await
 }
 
 /// An end before any process was started.
-async fn leave(sink: &Sink, zero: Instant, exit_code: i32, cause: &str, why: &str) -> i32 {
-    sink.last_line(&exit::line(Level::Error, exit_code, cause, why, zero.elapsed()));
+async fn leave(
+    sink: &Sink,
+    telemetry: &mut Telemetry,
+    zero: Instant,
+    exit_code: i32,
+    cause: &str,
+    why: &str,
+) -> i32 {
+    telemetry.refused(why, exit_code);
+    let said = telemetry.last_export(Instant::now() + LAST_EXPORT).await;
+    said.iter().for_each(|line| sink.line(line));
+    let line = exit::line(Level::Error, exit_code, cause, why, zero.elapsed());
+    sink.last_line(&line.within(telemetry.current()));
     sink.flush(Instant::now() + sink.patience().max(LAST_WORDS)).await;
     exit_code
 }

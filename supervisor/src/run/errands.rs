@@ -87,8 +87,10 @@ impl ErrandId {
 pub(super) enum Behalf {
     /// A process, or the start of the container.
     Process,
-    /// Checks: see [`Errands::kill_checks`]. A command has the turn of its check until it is reaped.
+    /// Checks: see [`Errands::kill_idle`]. A command has the turn of its check until it is reaped.
     Checks { _turn: Option<Turn> },
+    /// Traces: they can wait until everything else is over.
+    Traces,
 }
 
 struct Entry {
@@ -107,10 +109,10 @@ impl Errands {
         self.0.insert(pid, Entry { id, behalf, reply });
     }
 
-    /// Kills the commands of checks, and the helper that runs checks.
-    pub fn kill_checks(&self) {
-        let of_checks = |entry: &Entry| matches!(entry.behalf, Behalf::Checks { .. });
-        for (pid, _) in self.0.iter().filter(|(_, entry)| of_checks(entry)) {
+    /// Kills what nobody needs for a stop: the commands of checks, and the helpers for checks and for traces.
+    pub fn kill_idle(&self) {
+        let idle = |entry: &Entry| !matches!(entry.behalf, Behalf::Process);
+        for (pid, _) in self.0.iter().filter(|(_, entry)| idle(entry)) {
             process::kill_tree(*pid);
         }
     }

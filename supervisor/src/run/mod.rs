@@ -18,6 +18,7 @@ mod secrets;
 mod serve;
 mod signals;
 mod supervisor;
+mod telemetry;
 
 pub use boot::{Options, run};
 pub use exit::code as exit_code;

@@ -11,6 +11,7 @@ use super::errands::{Errand, ErrandId, Outcome, Running};
 use super::log::end_in_words;
 use super::outcomes::Seen;
 use crate::config::{Probe, Ready};
+use crate::helper::export_protocol::Answer;
 use crate::machine::{Pid, ProcessId};
 use crate::output::Watch;
 use crate::readiness;
@@ -29,6 +30,10 @@ pub(super) enum Message {
     Looked(Box<Seen>),
     /// Time to see whether the platform's port is served.
     CheckPort,
+    /// Time to export traces.
+    Export,
+    /// What came of an export.
+    Exported(ErrandId, Answer),
 }
 
 pub(super) type Sender = mpsc::UnboundedSender<Message>;

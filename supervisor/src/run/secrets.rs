@@ -27,6 +27,7 @@ use crate::output::{Level, Line, Sink};
 use crate::process::{self, Output, Spec, StdinFrom, sys};
 use crate::secrets::environment::{self, Inherited};
 use crate::secrets::{self, Files, Missing, Settled, Values};
+use crate::trace::Context;
 
 /// What it came to.
 pub(super) enum Prepared {
@@ -71,17 +72,21 @@ pub(super) async fn prepare(
         None => Answers::new(),
         Some(job) => {
             let since = Instant::now();
-            let answers = match ask(supervisor, signals, inherited, job).await {
+            let span = supervisor.telemetry().secrets(job.requests.len());
+            let answers = match ask(supervisor, signals, inherited, job, span).await {
                 Asked::Answered(answers) => answers,
                 Asked::Stopped => return Prepared::Stopped,
                 Asked::Failed(refusal) => return Prepared::Failed(refusal),
             };
-            say_resolved(supervisor.sink(), &answers, since.elapsed());
+            say_resolved(supervisor.sink(), &answers, since.elapsed(), span);
             answers
         }
     };
     match hand_out(supervisor, &plan, inherited, answers) {
-        Ok(()) => Prepared::Ready,
+        Ok(()) => {
+            supervisor.telemetry().secrets_done();
+            Prepared::Ready
+        }
         Err(refusal) => Prepared::Failed(refusal),
     }
 }
@@ -98,6 +103,7 @@ async fn ask(
     signals: &mut SignalStream,
     inherited: &Inherited,
     mut job: Job,
+    span: Option<Context>,
 ) -> Asked {
     let by = Instant::now() + job.timeout;
     // The helper is to give up first: it knows whom it waited for.
@@ -119,7 +125,7 @@ async fn ask(
         () = until_stopped(supervisor, signals) => Read::Stopped,
         result = read_all(&helper.answer, &mut bytes) => Read::Done(result),
         () = sleep_until(by) => Read::TimedOut,
-        never = say_slow(&sink, &job) => match never {},
+        never = say_slow(&sink, &job, span) => match never {},
     };
     match read {
         Read::Done(Ok(())) => {}
@@ -170,7 +176,7 @@ async fn ask(
 }
 
 /// Says once that it takes long: a platform may stop us before the timeout, and nobody would know why.
-async fn say_slow(sink: &Sink, job: &Job) -> Infallible {
+async fn say_slow(sink: &Sink, job: &Job, span: Option<Context>) -> Infallible {
     sleep(SLOW).await;
     let names: Vec<&str> = job.requests.iter().map(|request| request.name.as_str()).collect();
     let message = format!(
@@ -179,7 +185,7 @@ async fn say_slow(sink: &Sink, job: &Job) -> Infallible {
         config::units::show(job.timeout),
         names.join(", ")
     );
-    sink.line(&Line::new(Level::Warn, "secrets_slow", message));
+    sink.line(&Line::new(Level::Warn, "secrets_slow", message).within(span));
     pending().await
 }
 
@@ -256,7 +262,7 @@ async fn read_all(pipe: &Receiver, bytes: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-fn say_resolved(sink: &Sink, answers: &Answers, took: Duration) {
+fn say_resolved(sink: &Sink, answers: &Answers, took: Duration, span: Option<Context>) {
     let resolved = answers
         .values()
         .filter(|answer| matches!(answer, helper::Answer::Value(_)))
@@ -266,7 +272,8 @@ fn say_resolved(sink: &Sink, answers: &Answers, took: Duration) {
     sink.line(
         &Line::new(Level::Info, "secrets", message)
             .with("resolved", resolved as u64)
-            .with("took", log::seconds(took)),
+            .with("took", log::seconds(took))
+            .within(span),
     );
 }
 
@@ -283,18 +290,20 @@ fn hand_out(
         missing,
         absent,
     } = secrets::settle(&plan.secrets, answers);
+    let span = supervisor.telemetry().current();
+    supervisor.telemetry().give_secrets(plan, &values);
     for missing in &absent {
         let what = missing.report.message.clone();
         supervisor
             .sink()
-            .line(&line(Level::Warn, "secret_absent", missing, what));
+            .line(&line(Level::Warn, "secret_absent", missing, what).within(span));
     }
     if !missing.is_empty() {
         for missing in &missing {
             let what = missing.report.message.clone();
             supervisor
                 .sink()
-                .line(&line(Level::Error, "secret_error", missing, what));
+                .line(&line(Level::Error, "secret_error", missing, what).within(span));
         }
         return Err(Refusal {
             code: secrets::exit_code_for(&missing),
@@ -335,7 +344,7 @@ fn hand_out(
             for why in &wrong {
                 supervisor
                     .sink()
-                    .line(&Line::new(Level::Error, "config_error", why.as_str()));
+                    .line(&Line::new(Level::Error, "config_error", why.as_str()).within(span));
             }
             Err(Refusal::config(wrong.join("; ")))
         }

@@ -9,11 +9,12 @@ use runmate_health::Health;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::children::Children;
+use super::children::{Buried, Children};
 use super::errands::Errand;
 use super::monitor::Monitor;
 use super::outcomes::Seen;
 use super::probes::{self, Message};
+use super::telemetry::Telemetry;
 use super::{log, ports};
 use crate::config;
 use crate::machine::{Action, Cause, End, Event, Machine, ProcessId, Report};
@@ -35,6 +36,7 @@ pub(super) struct Supervisor {
     sink: Rc<Sink>,
     sender: probes::Sender,
     monitor: Monitor,
+    telemetry: Telemetry,
     /// The look that asks for a new life of a process, while the machine is told.
     blamed: Option<Seen>,
     /// `$PORT`, as the platform set it.
@@ -51,6 +53,7 @@ impl Supervisor {
         machine: Machine,
         port: Option<String>,
         sink: Rc<Sink>,
+        telemetry: Telemetry,
         zero: Instant,
     ) -> (Supervisor, mpsc::UnboundedReceiver<Message>) {
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -69,6 +72,7 @@ impl Supervisor {
             sink,
             sender,
             monitor,
+            telemetry,
             blamed: None,
             port,
             files: None,
@@ -87,6 +91,11 @@ impl Supervisor {
     /// The health endpoints and the checks.
     pub fn monitor(&mut self) -> &mut Monitor {
         &mut self.monitor
+    }
+
+    /// The traces.
+    pub fn telemetry(&mut self) -> &mut Telemetry {
+        &mut self.telemetry
     }
 
     /// All children.
@@ -196,7 +205,8 @@ impl Supervisor {
             self.publish();
             if drains {
                 self.monitor.stop_checks();
-                self.children.kill_checks();
+                self.telemetry.begin_drain();
+                self.children.kill_idle();
             }
             for action in others {
                 events.extend(self.perform(action));
@@ -206,6 +216,7 @@ impl Supervisor {
             let view = || self.machine.view();
             self.monitor.begin_checks(view, &self.sender, &self.sink);
         }
+        self.telemetry.collect(&self.sender);
     }
 
     /// A signal arrived at runmate.
@@ -233,6 +244,14 @@ impl Supervisor {
             Message::Run(Errand::Check(..) | Errand::Helper(..), ..) if self.is_stopping() => {}
             Message::Run(errand, id, reply) => self.children.run(errand, id, reply),
             Message::GiveUp(id) => self.children.give_up(id),
+            Message::Export => {
+                let line = self.telemetry.export(&mut self.children, &self.sender);
+                line.iter().for_each(|line| self.sink.line(line));
+            }
+            Message::Exported(id, answer) => {
+                let line = self.telemetry.exported(id, &answer, &self.sender);
+                line.iter().for_each(|line| self.sink.line(line));
+            }
             // Tasks before it, migrations above all, may take their time.
             Message::CheckPort if self.machine.view().processes[self.plan.main.0].state == "waiting" => {
                 self.watch_port();
@@ -274,8 +293,15 @@ impl Supervisor {
     fn reap(&mut self) {
         let dead = self.children.reap();
         for (process, end) in dead.processes {
-            if let Some(event) = self.children.bury(process, end, self.stop_by.is_some()) {
-                self.feed(event);
+            let planned = self.stop_by.is_some();
+            let span = self.telemetry.life(process);
+            if let Some(Buried { group_alive, oom }) = self.children.bury(process, end, planned, span) {
+                self.telemetry.ended(process, end, group_alive, oom);
+                self.feed(Event::Ended {
+                    process,
+                    end,
+                    group_alive,
+                });
             }
         }
         self.check_groups();
@@ -287,13 +313,19 @@ impl Supervisor {
     /// Looks whether groups without a leader are gone.
     pub fn check_groups(&mut self) {
         while let Some(process) = self.children.gone_group() {
+            self.telemetry.group_gone(process);
             self.feed(Event::GroupGone(process));
         }
     }
 
     fn perform(&mut self, action: Action) -> Option<Event> {
         match action {
-            Action::Spawn(process) => return Some(self.children.spawn(process)),
+            Action::Spawn(process) => {
+                let span = self.telemetry.starting(process);
+                let event = self.children.spawn(process, span);
+                self.telemetry.started(&event);
+                return Some(event);
+            }
             Action::Signal(process, target, signal) => self.children.signal(process, target, signal),
             Action::Sweep(signal) => {
                 // Mostly nobody is left, and then there is no need to read /proc.
@@ -306,7 +338,10 @@ impl Supervisor {
                 }
             }
             Action::Report(report) => self.report(&report),
-            Action::Exit { code, cause } => self.exit = Some((code, cause)),
+            Action::Exit { code, cause } => {
+                self.telemetry.exit(code);
+                self.exit = Some((code, cause));
+            }
         }
         None
     }
@@ -336,7 +371,15 @@ impl Supervisor {
             Report::Draining { budget, .. } => self.stop_by = Some(Instant::now() + *budget),
             _ => {}
         }
-        self.sink.line(&line);
+        let (names, blamed) = (&self.names, &self.blamed);
+        let span = self.telemetry.report(report, || match report {
+            Report::Draining { cause, .. } => {
+                Some(log::cause_in_words(*cause, |process| names[process.0].clone()))
+            }
+            Report::Unhealthy(_) => blamed.as_ref().map(|seen| seen.name.clone()),
+            _ => None,
+        });
+        self.sink.line(&line.within(span));
     }
 
     fn publish(&mut self) {
@@ -390,5 +433,6 @@ impl Supervisor {
                     .sum::<u32>(),
             )
             .with_some("oom", kills.map(|kills| kills > 0))
+            .within(self.telemetry.current())
     }
 }

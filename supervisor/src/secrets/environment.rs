@@ -3,9 +3,11 @@
 use std::ffi::{OsStr, OsString};
 
 use super::{Owner, Values};
-use crate::config::{self, AbsentSecret, Command, EnvInherit, Process};
+use crate::config::{self, AbsentSecret, Command, EnvInherit, Exporter, Process};
 use crate::helper;
+use crate::machine::Kind;
 use crate::process::sys;
+use crate::trace::{Context, resource};
 
 /// Runmate's own environment, read once.
 pub(crate) type Inherited = Vec<(OsString, OsString)>;
@@ -27,7 +29,8 @@ pub(crate) fn of_all(
     let mut wrong = Vec::new();
     for process in &plan.processes {
         match of_process(process, inherited, &plan.secrets, values) {
-            Ok(env) => {
+            Ok(mut env) => {
+                add_service(&mut env, plan, inherited);
                 // Without secrets the kernel's own refusal of one process is enough.
                 if let (false, Err(why)) = (plan.secrets.wanted.is_empty(), check_size(&env)) {
                     wrong.push(format!("process.{}: {why}", process.name));
@@ -81,6 +84,51 @@ fn of_process(
     Ok(env)
 }
 
+/// Names the service and where it runs, for the SDKs of OpenTelemetry, unless somebody else has done it. How and where
+/// an SDK exports is never said: asked for what it has not, one fails at its start.
+fn add_service(env: &mut Environment, plan: &config::Plan, inherited: &Inherited) {
+    if plan.trace.exporter == Exporter::Off {
+        return;
+    }
+    let attributes = get(env, ATTRIBUTES).map(|value| value.to_string_lossy().into_owned());
+    let named =
+        resource::parse(attributes.as_deref().unwrap_or_default()).any(|(key, _)| key == "service.name");
+    if !named && get(env, SERVICE).is_none() {
+        set(env, SERVICE, &plan.trace.service);
+    }
+    if attributes.is_none()
+        && let Some(known) = resource::variable(&resource_attributes(plan, inherited))
+    {
+        set(env, ATTRIBUTES, &known);
+    }
+}
+
+/// What the environment tells about where we run, references that stand for secrets excepted.
+pub(crate) fn resource_attributes(plan: &config::Plan, inherited: &Inherited) -> Vec<(String, String)> {
+    let is_secret = |name: &str| plan.secrets.wanted.iter().any(|secret| secret.name == name);
+    resource::attributes(plan.run.platform, |name| {
+        let (_, value) = inherited
+            .iter()
+            .find(|(key, _)| key == name && !is_secret(name))?;
+        value.to_str()
+    })
+}
+
+const SERVICE: &str = "OTEL_SERVICE_NAME";
+const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+
+/// Tells a task the span of its start, so that it goes on with the trace; a service only if that is wanted, for it
+/// lives on when the trace is over. What is written in `env` stays.
+pub(crate) fn add_carrier(env: &mut Environment, plan: &config::Plan, process: &Process, span: &Context) {
+    if process.policy.kind == Kind::Task || plan.trace.carrier {
+        for (key, value) in span.variables() {
+            if !process.env.contains_key(key) {
+                set(env, key, &value);
+            }
+        }
+    }
+}
+
 /// What a command of `exec` finds: all that is inherited, and all secrets.
 pub(crate) fn of_command(inherited: &Inherited, secrets: &config::Secrets, values: &Values) -> Environment {
     let owner = Owner::ourselves();
@@ -107,6 +155,11 @@ fn with_secrets<'a>(
         }
     }
     env
+}
+
+fn get<'a>(env: &'a Environment, key: &str) -> Option<&'a OsStr> {
+    let (_, value) = env.iter().find(|(known, _)| known == key)?;
+    Some(value)
 }
 
 fn set(env: &mut Environment, key: &str, value: &str) {

@@ -187,7 +187,11 @@ fn spans_that_are_taken_and_thrown_away_are_an_error() {
 fn a_web_server_is_no_collector() {
     let receiver = Receiver::with(&["--mode", "page"]);
     let outcome = export(&job("OtlpHttp", Some(&receiver.http())), &[]);
-    assert!(outcome.why().contains("answered with a web page"), "{}", outcome.why());
+    assert!(
+        outcome.why().contains("answered with a web page"),
+        "{}",
+        outcome.why()
+    );
 }
 
 #[test]

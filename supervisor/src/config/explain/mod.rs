@@ -2,6 +2,7 @@
 //! be secrets.
 
 mod checks;
+mod trace;
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -47,6 +48,7 @@ pub fn explain(plan: &Plan) -> String {
             units::show(logs.blocked)
         ),
     );
+    line("trace", trace::line(&plan.trace));
     for secret in &plan.secrets.wanted {
         line("secret", describe(secret));
     }
@@ -136,6 +138,7 @@ pub fn explain_json(plan: &Plan) -> Value {
             "max_line": plan.logs.max_line,
             "blocked_ms": millis(plan.logs.blocked),
         },
+        "trace": trace::json(&plan.trace),
         "secrets": {
             "timeout_ms": millis(plan.secrets.timeout),
             "file": plan.secrets.file,

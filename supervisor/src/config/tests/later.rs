@@ -26,7 +26,6 @@ fn the_reference_holds_nothing_wrong_but_what_is_not_yet_supported() {
             format!("process.collector.stdin: {LATER}"),
             format!("logs.fields: {LATER}"),
             format!("logs.mask: {LATER}"),
-            format!("trace: {LATER}, or write exporter = \"off\""),
         ]
     );
 }
@@ -135,7 +134,6 @@ carrier  = false
             format!("logs.fields: {LATER}"),
             format!("logs.mask: {LATER}"),
             "logs.multiline: not yet supported in this version; write \"off\"".to_owned(),
-            format!("trace: {LATER}, or write exporter = \"off\""),
         ]
     );
 }

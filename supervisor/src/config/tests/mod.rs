@@ -8,6 +8,7 @@ mod later;
 mod properties;
 mod search;
 mod secrets;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::fs;

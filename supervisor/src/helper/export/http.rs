@@ -39,8 +39,9 @@ impl Client {
         let status = answer.status();
         if status.is_success() && is_page(&answer) {
             let peer = &self.peer;
-            self.heard
-                .rejection(format!("{peer} answered with a web page; does a collector listen there?"));
+            self.heard.rejection(format!(
+                "{peer} answered with a web page; does a collector listen there?"
+            ));
         }
         if !status.is_success() {
             let why = reason(answer.body());

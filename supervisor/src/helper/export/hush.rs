@@ -1,5 +1,7 @@
 //! What must not be told, whoever says it: a server may repeat the token that it refuses.
 
+use crate::trace::resource::parse;
+
 /// Shorter words are told: too many texts have them by chance.
 const SHORTEST: usize = 6;
 
@@ -18,7 +20,7 @@ impl Hush {
             hush.add(&variable(name).unwrap_or_default());
         }
         for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
-            for (_, value) in super::resource::parse(&variable(name).unwrap_or_default()) {
+            for (_, value) in parse(&variable(name).unwrap_or_default()) {
                 hush.add(&value);
             }
         }

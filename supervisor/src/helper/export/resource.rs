@@ -1,5 +1,5 @@
-//! Who the spans are of: what the environment and the platform tell, by the names of OpenTelemetry's semantic
-//! conventions.
+//! Who the spans are of, by the names of OpenTelemetry's semantic conventions: what PID 1 knows, and what only asking
+//! the platform tells.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::http;
 use crate::config::{Platform, detect_platform};
+use crate::trace::resource::parse;
 
 /// Attributes by their names; the last of a name counts.
 pub(super) type Attributes = BTreeMap<String, String>;
@@ -83,7 +84,7 @@ pub(super) fn resource(
     put("telemetry.distro.version", env!("CARGO_PKG_VERSION"));
     let namespace = || std::fs::read_to_string(NAMESPACE).ok();
     attributes.extend(known);
-    let found = platform(env, ecs, namespace).into_iter();
+    let found = found(env, ecs, namespace).into_iter();
     attributes.extend(found.filter(|(_, value)| !value.is_empty()));
     let written = env.get("OTEL_RESOURCE_ATTRIBUTES");
     attributes.extend(parse(written.map(String::as_str).unwrap_or_default()));
@@ -98,42 +99,19 @@ pub(super) fn resource(
 /// Of opentelemetry_sdk, which does not tell it; a test compares.
 const SDK_VERSION: &str = "0.33.1";
 
-fn platform(
+/// What PID 1 cannot know from the environment alone.
+fn found(
     env: &BTreeMap<String, String>,
     ecs: &Ecs,
     namespace: impl FnOnce() -> Option<String>,
 ) -> Attributes {
-    let variable = |name: &str| env.get(name).cloned().unwrap_or_default();
     match detect_platform(env) {
         Platform::Ecs => of_ecs(ecs),
-        Platform::AppRunner => named([
-            ("cloud.provider", "aws".into()),
-            ("cloud.platform", "aws_app_runner".into()),
-            ("cloud.region", variable("AWS_REGION")),
-        ]),
-        Platform::CloudRun => {
-            let is_job = env.contains_key("CLOUD_RUN_JOB");
-            named([
-                ("cloud.provider", "gcp".into()),
-                ("cloud.platform", "gcp_cloud_run".into()),
-                (
-                    "faas.name",
-                    variable(if is_job { "CLOUD_RUN_JOB" } else { "K_SERVICE" }),
-                ),
-                ("faas.version", variable("K_REVISION")),
-                ("gcp.cloud_run.job.execution", variable("CLOUD_RUN_EXECUTION")),
-                ("gcp.cloud_run.job.task_index", variable("CLOUD_RUN_TASK_INDEX")),
-            ])
-        }
-        Platform::Kubernetes => named([
-            // The kubelet sets it to the pod's name.
-            ("k8s.pod.name", variable("HOSTNAME")),
-            (
-                "k8s.namespace.name",
-                namespace().unwrap_or_default().trim().to_owned(),
-            ),
-        ]),
-        Platform::Docker => Attributes::new(),
+        Platform::Kubernetes => named([(
+            "k8s.namespace.name",
+            namespace().unwrap_or_default().trim().to_owned(),
+        )]),
+        Platform::AppRunner | Platform::CloudRun | Platform::Docker => Attributes::new(),
     }
 }
 
@@ -215,37 +193,6 @@ fn of_ecs(Ecs { container, task }: &Ecs) -> Attributes {
     }
     attributes.insert("aws.ecs.task.arn".into(), task_arn);
     attributes
-}
-
-/// `OTEL_RESOURCE_ATTRIBUTES`: `key=value,key=value`, percent-encoded.
-pub(super) fn parse(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    text.split(',').filter_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        let key = key.trim();
-        (!key.is_empty()).then(|| (key.to_owned(), decode(value.trim())))
-    })
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = (byte == b'%').then(|| {
-            let digits = std::str::from_utf8(after.get(..2)?).ok()?;
-            u8::from_str_radix(digits, 16).ok()
-        });
-        match escaped.flatten() {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -18,8 +18,28 @@ impl Children {
         id: ErrandId,
         reply: oneshot::Sender<Outcome>,
     ) -> Result<OwnedFd, SpawnError> {
+        self.start_for(Behalf::Process, spec, id, reply)
+    }
+
+    /// The same for the helper that exports traces, which a stop does not wait for.
+    pub fn start_export(
+        &mut self,
+        spec: &Spec,
+        id: ErrandId,
+        reply: oneshot::Sender<Outcome>,
+    ) -> Result<OwnedFd, SpawnError> {
+        self.start_for(Behalf::Traces, spec, id, reply)
+    }
+
+    fn start_for(
+        &mut self,
+        behalf: Behalf,
+        spec: &Spec,
+        id: ErrandId,
+        reply: oneshot::Sender<Outcome>,
+    ) -> Result<OwnedFd, SpawnError> {
         let spawned = process::spawn(spec)?;
-        self.errands.add(spawned.pid, id, Behalf::Process, reply);
+        self.errands.add(spawned.pid, id, behalf, reply);
         spawned.out.ok_or_else(|| SpawnError {
             step: "make its pipes",
             error: std::io::ErrorKind::NotFound.into(),
@@ -73,9 +93,9 @@ impl Children {
         }
     }
 
-    /// Ends all that looks for checks: at once, so that it is gone when the processes are.
-    pub fn kill_checks(&self) {
-        self.errands.kill_checks();
+    /// Ends what looks for checks and what exports traces: at once, so that it is gone when the processes are.
+    pub fn kill_idle(&self) {
+        self.errands.kill_idle();
     }
 
     /// Ends what nobody waits for any more.

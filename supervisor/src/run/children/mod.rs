@@ -17,6 +17,7 @@ use crate::output::{Level, Line, Origin, Scratch, Sink, Stream};
 use crate::process::{self, Listener, OomCounter, Output, Reaped, Spawned, Spec, StdinFrom, Terminal, sys};
 use crate::secrets::environment::{self, Environment};
 use crate::signal::Signal;
+use crate::trace::Context;
 
 /// A process that runs, or was reaped and not yet spoken of.
 struct Life {
@@ -55,6 +56,14 @@ pub(super) struct Children {
 
 /// How far up the process tree is looked for a process of the plan.
 const MAX_ANCESTORS: usize = 32;
+
+/// What there is to say of a process that was reaped.
+pub(super) struct Buried {
+    /// Whether its group still has members.
+    pub group_alive: bool,
+    /// Whether the kernel killed for lack of memory since the last end of a process.
+    pub oom: Option<bool>,
+}
 
 /// Who was reaped.
 pub(super) struct Dead {
@@ -161,9 +170,15 @@ impl Children {
         Dead { processes, any_left }
     }
 
-    /// Ends the life of a process that was reaped; gives the event for the machine. `planned`: the
-    /// container is stopping, and an end is no failure.
-    pub fn bury(&mut self, process: ProcessId, end: End, planned: bool) -> Option<Event> {
+    /// Ends the life of a process that was reaped. `planned`: the container is stopping, and an end is no failure.
+    /// `span` is what the line about it belongs to.
+    pub fn bury(
+        &mut self,
+        process: ProcessId,
+        end: End,
+        planned: bool,
+        span: Option<Context>,
+    ) -> Option<Buried> {
         let life = self.lives[process.0].take()?;
         if let Some(probe) = life.probe {
             probe.abort();
@@ -198,12 +213,8 @@ impl Children {
         let line = log::with_end(line, end)
             .with("uptime", log::seconds(life.since.elapsed()))
             .with_some("oom", oom);
-        self.sink.line(&line);
-        Some(Event::Ended {
-            process,
-            end,
-            group_alive,
-        })
+        self.sink.line(&line.within(span));
+        Some(Buried { group_alive, oom })
     }
 
     /// Sends a signal, unless the process was reaped already: its end is on its way to the machine
@@ -234,11 +245,14 @@ impl Children {
         }
     }
 
-    /// Starts a process of the plan; gives the event for the machine.
-    pub fn spawn(&mut self, process: ProcessId) -> Event {
+    /// Starts a process of the plan; gives the event for the machine. `span` is its start in the trace.
+    pub fn spawn(&mut self, process: ProcessId, span: Option<Context>) -> Event {
         let plan = &self.plan.processes[process.0];
         let has_terminal = plan.stdin == Stdin::Inherit && self.terminal.can_hand_over();
         let mut spec = self.spec(process, &plan.command);
+        if let Some(span) = span {
+            environment::add_carrier(&mut spec.env, &self.plan, plan, &span);
+        }
         spec.stdin = match plan.stdin {
             Stdin::Null | Stdin::Logs(_) => StdinFrom::Null,
             Stdin::Inherit if has_terminal => StdinFrom::Terminal,
@@ -270,7 +284,7 @@ impl Children {
                 )
                 .with("name", plan.name.as_str())
                 .with("code", error.exit_code());
-                self.sink.line(&line);
+                self.sink.line(&line.within(span));
                 if has_terminal {
                     // The child may have taken it before it failed.
                     self.terminal.take_back();
@@ -285,7 +299,7 @@ impl Children {
         let line = Line::new(Level::Info, "started", format!("{} started", plan.name))
             .with("name", plan.name.as_str())
             .with("pid", spawned.pid);
-        self.sink.line(&line);
+        self.sink.line(&line.within(span));
         let pid = spawned.pid;
         self.oom.get_or_insert_with(OomCounter::open);
         let life = self.attend(process, spawned, has_terminal);

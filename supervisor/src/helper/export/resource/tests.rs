@@ -47,19 +47,6 @@ fn the_version_of_the_sdk_is_the_one_that_is_built_in() {
     assert!(lock.contains(&entry));
 }
 
-#[test]
-fn percent_signs_that_escape_nothing_stay() {
-    for (text, expected) in [
-        ("%", "%"),
-        ("%4", "%4"),
-        ("%zz", "%zz"),
-        ("%C3%A9", "é"),
-        ("100%", "100%"),
-    ] {
-        assert_eq!(decode(text), expected);
-    }
-}
-
 /// Shaped as in ECS's documentation, "Task metadata endpoint version 4", examples for Fargate.
 fn fargate() -> Ecs {
     Ecs {
@@ -145,32 +132,21 @@ fn documents_that_are_none_tell_nothing() {
 }
 
 #[test]
-fn the_other_platforms_are_told_by_the_environment() {
+fn kubernetes_has_its_namespace_in_a_file() {
     let pod = env(&[("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("HOSTNAME", "app-1")]);
-    let found = platform(&pod, &Ecs::default(), || Some("shop\n".to_owned()));
+    let namespace = || Some("shop\n".to_owned());
     assert_eq!(
-        found,
-        named([
-            ("k8s.pod.name", "app-1".into()),
-            ("k8s.namespace.name", "shop".into())
-        ])
+        found(&pod, &Ecs::default(), namespace),
+        named([("k8s.namespace.name", "shop".into())])
     );
-    let service = env(&[("K_SERVICE", "shop"), ("K_REVISION", "shop-00001")]);
-    let found = platform(&service, &Ecs::default(), || None);
-    assert_eq!(
-        (&*found["faas.name"], &*found["faas.version"]),
-        ("shop", "shop-00001")
-    );
-    let job = env(&[("CLOUD_RUN_JOB", "nightly"), ("CLOUD_RUN_EXECUTION", "nightly-x")]);
-    assert_eq!(platform(&job, &Ecs::default(), || None)["faas.name"], "nightly");
-    let runner = env(&[
-        ("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE"),
-        ("AWS_REGION", "eu-west-1"),
-    ]);
-    let found = platform(&runner, &Ecs::default(), || None);
-    assert_eq!(
-        (&*found["cloud.platform"], &*found["cloud.region"]),
-        ("aws_app_runner", "eu-west-1")
-    );
-    assert!(platform(&env(&[]), &Ecs::default(), || None).is_empty());
+    assert!(found(&env(&[]), &Ecs::default(), namespace).is_empty());
+}
+
+#[test]
+fn what_the_platform_does_not_tell_leaves_what_is_known() {
+    let env = env(&[("ECS_CONTAINER_METADATA_URI_V4", "http://169.254.170.2/v4/x")]);
+    let known = || vec![("cloud.region".to_owned(), "eu-west-1".to_owned())];
+    let region = |ecs: &Ecs| shown(&resource("checkout", known(), &env, ecs))["cloud.region"].clone();
+    assert_eq!(region(&Ecs::default()), "eu-west-1");
+    assert_eq!(region(&fargate()), "us-west-2");
 }

@@ -1,0 +1,151 @@
+//! Collectors that fail: the container starts, runs and ends as it would without them, and one line tells.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::otlp::Receiver;
+use crate::support::{Exit, free_address, is_own, process};
+use crate::{section, start, to};
+
+/// What an end may take longer, and what a busy machine makes of it.
+const LONGER: Duration = Duration::from_millis(2000 + 1500);
+
+/// Runs an app to its end by SIGTERM and checks what holds however the collector is; gives how long the end took.
+fn run(section: &str, warns: bool) -> (Exit, Duration) {
+    let run = start(&(process("app", "ready wait SIGTERM exit 7", "ready = { log = \"ready\" }") + section));
+    run.wait_for("up", |line| is_own(line, "up"));
+    if warns {
+        run.wait_for("warning", |line| is_own(line, "trace_failed"));
+    }
+    let (exit, took) = stop(&run);
+    assert_eq!(exit.code, Some(7));
+    let position = |event: &str| exit.lines.iter().position(|line| is_own(line, event));
+    assert!(position("trace_failed").is_none_or(|failed| position("up") < Some(failed)));
+    (exit, took)
+}
+
+fn stop(run: &crate::support::Runmate) -> (Exit, Duration) {
+    let began = Instant::now();
+    run.signal(libc::SIGTERM);
+    let exit = run.exit();
+    (exit, began.elapsed())
+}
+
+fn warnings(exit: &Exit) -> Vec<&Value> {
+    exit.lines
+        .iter()
+        .filter(|line| is_own(line, "trace_failed"))
+        .collect()
+}
+
+#[test]
+fn a_collector_that_is_not_there_is_one_warning() {
+    for exporter in ["otlp-grpc", "otlp-http"] {
+        let (exit, took) = run(&section(exporter, &format!("http://{}", free_address())), true);
+        assert_eq!(warnings(&exit).len(), 1, "{exporter}");
+        assert!(took < LONGER, "{took:?}");
+    }
+}
+
+/// A server that takes connections and answers so, or not at all.
+fn server(answer: Option<&'static [u8]>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut stream = stream;
+            if let Some(answer) = answer {
+                let _ = stream.write_all(answer);
+            }
+            kept.push(stream);
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_collector_that_never_answers_costs_two_seconds_at_the_end() {
+    for exporter in ["otlp-grpc", "otlp-http"] {
+        let (exit, took) = run(&section(exporter, &server(None)), false);
+        assert_eq!(warnings(&exit).len(), 1, "{exporter}");
+        assert!(took < LONGER, "{exporter}: {took:?}");
+    }
+}
+
+#[test]
+fn garbage_for_an_answer_is_one_warning() {
+    for exporter in ["otlp-grpc", "otlp-http"] {
+        let garbage = server(Some(b"\x00\xffno such thing\r\n\r\n"));
+        let (exit, took) = run(&section(exporter, &garbage), true);
+        assert_eq!(warnings(&exit).len(), 1, "{exporter}");
+        assert!(took < LONGER, "{exporter}: {took:?}");
+    }
+}
+
+#[test]
+fn a_slow_collector_gets_everything() {
+    for exporter in ["otlp-grpc", "otlp-http"] {
+        let receiver = Receiver::with(&["--mode", "slow"]);
+        let (exit, took) = run(&to(&receiver, exporter), false);
+        assert!(warnings(&exit).is_empty(), "{exporter}");
+        assert!(took < LONGER, "{exporter}: {took:?}");
+        receiver.wait_for_span("boot");
+        receiver.wait_for_span("drain");
+    }
+}
+
+#[test]
+fn an_export_under_way_does_not_hold_up_a_stop() {
+    let receiver = Receiver::with(&["--mode", "hang"]);
+    let run = start(&(process("app", "wait SIGTERM exit 7", "") + &to(&receiver, "otlp-http")));
+    receiver.wait_until("an export under way", |lines| {
+        lines
+            .iter()
+            .any(|line| line.get("request").is_some())
+            .then_some(())
+    });
+    let (exit, took) = stop(&run);
+    assert_eq!(exit.code, Some(7));
+    assert!(took < LONGER, "{took:?}");
+    assert_eq!(warnings(&exit).len(), 1, "of the last export alone");
+    let line = exit.lines.iter().rev().nth(1).expect("a line before the last");
+    assert!(is_own(line, "trace_failed"), "{line}");
+}
+
+#[test]
+fn a_short_budget_is_kept() {
+    let budget = "[run]\nstop_budget = \"1s\"\n";
+    let config = process("app", "ready wait SIGTERM exit 7", "ready = { log = \"ready\" }") + budget;
+    let run = start(&(config + &section("otlp-http", &server(None))));
+    run.wait_for("up", |line| is_own(line, "up"));
+    let (exit, took) = stop(&run);
+    assert_eq!(exit.code, Some(7));
+    assert!(took < Duration::from_millis(1900), "{took:?}");
+}
+
+#[test]
+fn turned_off_nothing_of_it_is_there() {
+    let run = start(&process(
+        "app",
+        "env ready wait SIGTERM",
+        "ready = { log = \"ready\" }",
+    ));
+    run.wait_for("up", |line| is_own(line, "up"));
+    run.signal(libc::SIGTERM);
+    let exit = run.exit();
+    for line in &exit.lines {
+        for key in [
+            "trace_id",
+            "span_id",
+            "xray_trace_id",
+            "TRACEPARENT",
+            "OTEL_SERVICE_NAME",
+        ] {
+            assert!(line.get(key).is_none(), "{line}");
+        }
+    }
+}
