@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::support::otlp::Receiver;
-use crate::support::{Exit, is_own, process};
+use crate::support::{Exit, eventually, is_own, proc, process};
 use crate::{attribute, carries, children, start, to};
 
 fn own<'a>(exit: &'a Exit, event: &str) -> &'a Value {
@@ -18,7 +18,7 @@ fn boot_restart_and_drain_arrive_by_both_protocols() {
     for exporter in ["otlp-grpc", "otlp-http"] {
         let receiver = Receiver::start();
         let app = "restart = \"on-failure\"\nafter = [\"task\"]\nready = { log = \"ready\" }\n\
-                   backoff = { min = \"100ms\", max = \"100ms\" }";
+                   backoff = { min = \"100ms\", max = \"100ms\" }\nstop = { signal = \"SIGUSR1\" }";
         let config = process("task", "exit 0", "kind = \"task\"")
             + &process("app", "ready wait SIGUSR1 exit 3", app)
             + &to(&receiver, exporter);
@@ -28,6 +28,10 @@ fn boot_restart_and_drain_arrive_by_both_protocols() {
         let boot = receiver.wait_for_span("boot");
         run.signal(libc::SIGUSR1);
         let restart = receiver.wait_for_span("restart");
+        // A collector has the spans before we know: a helper that is stopped then sends them again.
+        eventually("end of the helper", || {
+            (proc::children(run.pid).len() == 1).then_some(())
+        });
         run.signal(libc::SIGTERM);
         let exit = run.exit();
         let drain = receiver.wait_for_span("drain");
