@@ -4,8 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::support::otlp::Receiver;
-use crate::support::{Exit, is_own, process};
+use crate::support::otlp::{Receiver, python, script};
+use crate::support::{Exit, Setup, eventually, is_own, proc, process};
 use crate::{attribute, carries, children, start, to};
 
 fn own<'a>(exit: &'a Exit, event: &str) -> &'a Value {
@@ -20,7 +20,7 @@ fn boot_restart_and_drain_arrive_by_both_protocols() {
         let app = "restart = \"on-failure\"\nafter = [\"task\"]\nready = { log = \"ready\" }\n\
                    backoff = { min = \"100ms\", max = \"100ms\" }";
         let config = process("task", "exit 0", "kind = \"task\"")
-            + &process("app", "ready wait SIGUSR1 exit 3", app)
+            + &process("app", "default ready sleep 60000", app)
             + &to(&receiver, exporter);
         let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let run = start(&config);
@@ -28,6 +28,10 @@ fn boot_restart_and_drain_arrive_by_both_protocols() {
         let boot = receiver.wait_for_span("boot");
         run.signal(libc::SIGUSR1);
         let restart = receiver.wait_for_span("restart");
+        // A collector has the spans before we know: a helper that is stopped then sends them again.
+        eventually("end of the helper", || {
+            (proc::children(run.pid).len() == 1).then_some(())
+        });
         run.signal(libc::SIGTERM);
         let exit = run.exit();
         let drain = receiver.wait_for_span("drain");
@@ -67,7 +71,7 @@ fn boot_restart_and_drain_arrive_by_both_protocols() {
 
         for (key, value) in [
             ("runmate.process.name", json!("app")),
-            ("process.exit.code", json!(3)),
+            ("runmate.process.signal", json!("SIGUSR1")),
             ("runmate.restart.attempt", json!(1)),
             ("runmate.restart.delay", json!(0.1)),
         ] {
@@ -152,4 +156,66 @@ fn what_nobody_took_goes_with_the_next() {
     run.exit();
     receiver.wait_for_span("boot");
     receiver.wait_for_span("drain");
+}
+
+/// What an app does with it: its span is a part of the start of the task.
+#[test]
+fn an_app_with_the_sdk_for_python_goes_on_with_the_trace() {
+    let receiver = Receiver::start();
+    let task = json!([python(), script("traced_task.py"), receiver.http()]);
+    let config = format!("[process.task]\nkind = \"task\"\ncommand = {task}\n")
+        + &process("app", "exit 0", "after = [\"task\"]")
+        + &to(&receiver, "otlp-grpc");
+    let exit = start(&config).exit();
+    assert_eq!(exit.code, Some(0), "{:#?}", exit.lines);
+    let boot = receiver.wait_for_span("boot");
+    let starts = children(&receiver.spans(), &boot);
+    let start = starts
+        .iter()
+        .find(|span| attribute(span, "runmate.process.name") == "task")
+        .expect("a start");
+    for name in ["by traceparent", "by X-Ray"] {
+        let span = receiver.wait_for_span(name);
+        assert_eq!(
+            (&span["trace"], &span["parent"]),
+            (&start["trace"], &start["span"]),
+            "{name}"
+        );
+        assert_eq!(span["resource"]["service.name"], "checkout");
+    }
+}
+
+#[test]
+fn a_token_that_is_a_secret_reaches_the_exporter_and_no_line() {
+    let receiver = Receiver::start();
+    let config = process("app", "wait SIGTERM exit 0", "")
+        + &to(&receiver, "otlp-http")
+        + "[secrets.OTEL_EXPORTER_OTLP_HEADERS]\nfrom = \"file:token\"\n";
+    let setup = Setup::new(&config);
+    std::fs::write(setup.dir().join("token"), "authorization=hunter2").expect("write");
+    let run = setup.start();
+    receiver.wait_for_span("boot");
+    run.signal(libc::SIGTERM);
+    let exit = run.exit();
+    receiver.wait_for_span("drain");
+    for request in receiver.requests() {
+        assert_eq!(request["headers"]["authorization"], "hunter2", "{request}");
+    }
+    assert!(
+        exit.lines
+            .iter()
+            .all(|line| !line.to_string().contains("hunter2"))
+    );
+}
+
+#[test]
+fn the_end_of_an_outage_is_told() {
+    let mut receiver = Receiver::with(&["--mode", "refuse"]);
+    let run = start(&(process("app", "wait SIGTERM", "") + &to(&receiver, "otlp-http")));
+    run.wait_for("warning", |line| is_own(line, "trace_failed"));
+    receiver.behave("ok");
+    run.wait_for("end of the outage", |line| is_own(line, "trace_recovered"));
+    receiver.wait_for_span("boot");
+    run.signal(libc::SIGTERM);
+    run.exit();
 }

@@ -10,9 +10,9 @@ use crate::support::{Setup, free_address, process};
 /// The environment of each process that says it.
 fn environments(setup: Setup) -> BTreeMap<String, Value> {
     let exit = setup.start().exit();
-    let said = exit.lines.iter().filter(|line| line.get("PATH").is_some());
-    said.map(|line| (line["process"].as_str().expect("a name").to_owned(), line.clone()))
-        .collect()
+    let said = exit.lines.iter().filter(|line| line["env"].is_object());
+    let name = |line: &Value| line["process"].as_str().expect("a name").to_owned();
+    said.map(|line| (name(line), line["env"].clone())).collect()
 }
 
 fn config(trace: &str, more: &str) -> String {

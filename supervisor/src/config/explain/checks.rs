@@ -1,11 +1,25 @@
-//! The health checks of a plan.
+//! The health endpoints and the checks of a plan.
 
 use runmate_health::Settings;
 use serde_json::{Value, json};
 
 use super::millis;
 use crate::config::health::{describe, place};
-use crate::config::{HealthCheck, Plan, units};
+use crate::config::{Health, HealthCheck, Plan, units};
+
+/// The endpoints in a line.
+pub(super) fn endpoints(health: &Health) -> String {
+    let Some(address) = health.listen else {
+        return "off".to_owned();
+    };
+    let whence = if health.explicit { "" } else { " (default)" };
+    let details = match (health.public_details, &health.token) {
+        (true, _) => "details for everyone",
+        (false, Some(_)) => "details with the token",
+        (false, None) => "no details: no token is set",
+    };
+    format!("{address}{whence}, {details}")
+}
 
 /// A check in a line.
 pub(super) fn line(check: &HealthCheck, plan: &Plan) -> String {

@@ -15,8 +15,8 @@ use crate::machine::{Kind, OnExit, ProcessId, Restart, Scope};
 use runmate_secrets::Form;
 
 use super::{
-    Command, EnvInherit, Health, LogFormat, Migrate, MigrateWork, Otherwise, Plan, Probe, Process, Secret,
-    Source, Stdin, graph, units,
+    Command, EnvInherit, LogFormat, Migrate, MigrateWork, Otherwise, Plan, Probe, Process, Secret, Source,
+    Stdin, graph, units,
 };
 
 /// A plan in lines, the processes in the order they start.
@@ -34,7 +34,7 @@ pub fn explain(plan: &Plan) -> String {
             units::show(run.stop_budget)
         ),
     );
-    line("health", health(&plan.health));
+    line("health", checks::endpoints(&plan.health));
     for check in &plan.health.checks {
         line("check", checks::line(check, plan));
     }
@@ -191,19 +191,6 @@ fn seen<'a>(plan: &'a Plan, process: &Process) -> Vec<&'a str> {
         .filter(|secret| process.holds(secret))
         .map(|secret| secret.name.as_str())
         .collect()
-}
-
-fn health(health: &Health) -> String {
-    let Some(address) = health.listen else {
-        return "off".to_owned();
-    };
-    let whence = if health.explicit { "" } else { " (default)" };
-    let details = match (health.public_details, &health.token) {
-        (true, _) => "details for everyone",
-        (false, Some(_)) => "details with the token",
-        (false, None) => "no details: no token is set",
-    };
-    format!("{address}{whence}, {details}")
 }
 
 fn role(plan: &Plan, id: ProcessId) -> &'static str {

@@ -139,7 +139,9 @@ pub(super) fn start(
     let by = Instant::now() + super::TIMEOUT;
     tokio::task::spawn_local(async move {
         let answer = receive(&pipe, by).await;
-        let _ = sender.send(Message::GiveUp(id));
+        if answer.is_err() {
+            let _ = sender.send(Message::GiveUp(id));
+        }
         let _ = sender.send(Message::Exported(id, answer));
     });
     Ok(id)
@@ -156,7 +158,9 @@ pub(super) async fn finish(job: &[u8], way: &Way, by: Instant) -> Answer {
         },
         None => Err(cannot("it has no pipe")),
     };
-    process::kill_tree(spawned.pid);
+    if answer.is_err() {
+        process::kill_tree(spawned.pid);
+    }
     answer
 }
 

@@ -49,6 +49,8 @@ struct On {
     way: export::Way,
     queue: Queue,
     state: State,
+    /// The container stops: only the last export is left.
+    stopping: bool,
     /// An export has failed and none has succeeded since.
     outage: bool,
     retry: Duration,
@@ -62,8 +64,6 @@ enum State {
     Waiting,
     /// The helper has these.
     Sending(ErrandId, Vec<Span>),
-    /// Only the last export is left.
-    Stopping,
 }
 
 /// Spans that wait, the oldest first.
@@ -118,6 +118,7 @@ impl Telemetry {
             way: export::Way::new(plan, inherited),
             queue: Queue::default(),
             state: State::Idle,
+            stopping: false,
             outage: false,
             retry: FIRST_RETRY,
         })))
@@ -204,12 +205,11 @@ impl Telemetry {
         on.journal.report(report, why().as_deref(), now)
     }
 
-    /// A drain begins: an export that is under way must not be in its way. Its helper is killed by the caller.
+    /// A drain begins: no export may be in its way. The caller kills the helper of one that is under way; its answer may
+    /// be here all the same.
     pub fn begin_drain(&mut self) {
-        if let Some(on) = &mut self.0
-            && let State::Sending(_, spans) = std::mem::replace(&mut on.state, State::Stopping)
-        {
-            on.queue.put_back(spans);
+        if let Some(on) = &mut self.0 {
+            on.stopping = true;
         }
     }
 
@@ -227,7 +227,7 @@ impl Telemetry {
         let complete = spans.iter().any(|span| span.parent.is_none());
         on.queue.add(spans);
         // After a failure the next attempt has its time, whatever else happens.
-        if complete && matches!(on.state, State::Idle) {
+        if complete && !on.stopping && matches!(on.state, State::Idle) {
             on.wait(PAUSE, sender);
         }
     }
@@ -235,7 +235,7 @@ impl Telemetry {
     /// It is time to send.
     pub fn export(&mut self, children: &mut Children, sender: &Sender) -> Option<Line> {
         let on = self.0.as_mut()?;
-        if !matches!(on.state, State::Waiting) {
+        if on.stopping || !matches!(on.state, State::Waiting) {
             return None;
         }
         on.state = State::Idle;
@@ -262,12 +262,16 @@ impl Telemetry {
         match std::mem::replace(&mut on.state, State::Idle) {
             State::Sending(sent, spans) if sent == id => match answer {
                 Ok(()) => on.succeeded(sender),
+                // It was killed.
+                Err(_) if on.stopping => {
+                    on.queue.put_back(spans);
+                    None
+                }
                 Err(why) => {
                     on.queue.put_back(spans);
                     on.failed(why, sender)
                 }
             },
-            // Of an export that was given up.
             state => {
                 on.state = state;
                 None
@@ -278,7 +282,10 @@ impl Telemetry {
     /// Sends all that is left, until `by` at most; gives what is to be said of it.
     pub async fn last_export(&mut self, by: Instant) -> Option<Line> {
         let on = self.0.as_mut()?;
-        on.state = State::Stopping;
+        on.stopping = true;
+        if let State::Sending(_, spans) = std::mem::replace(&mut on.state, State::Idle) {
+            on.queue.put_back(spans);
+        }
         on.queue.add(on.journal.take());
         let spans = on.queue.take();
         let within = by.saturating_duration_since(Instant::now());
@@ -310,7 +317,7 @@ impl On {
     fn succeeded(&mut self, sender: &Sender) -> Option<Line> {
         self.retry = FIRST_RETRY;
         let lost = std::mem::take(&mut self.queue.dropped);
-        if !self.queue.spans.is_empty() {
+        if !self.stopping && !self.queue.spans.is_empty() {
             self.wait(PAUSE, sender);
         }
         std::mem::take(&mut self.outage).then(|| {

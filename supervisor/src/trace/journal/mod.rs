@@ -17,7 +17,7 @@ use super::{Context, Span, Value};
 use crate::config::{self, Command};
 use crate::machine::{Cause, End, Kind, ProcessId, Report, Time};
 use life::{Fault, Life, Stopping};
-use open::{Open, Root};
+use open::{Boot, Drain, Root};
 
 /// A moment on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -50,20 +50,6 @@ pub(crate) struct Journal {
     lives: Vec<Life>,
     drain: Option<Drain>,
     finished: Vec<Span>,
-}
-
-/// A boot under way.
-struct Boot {
-    root: Root,
-    secrets: Option<Open>,
-    /// When a process was started last.
-    last_start: Option<Time>,
-}
-
-/// A drain under way.
-struct Drain {
-    root: Root,
-    began: Time,
 }
 
 fn text(value: impl Into<String>) -> Value {

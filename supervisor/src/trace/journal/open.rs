@@ -27,6 +27,20 @@ pub(super) struct Root {
     zero: SystemTime,
 }
 
+/// A boot under way.
+pub(super) struct Boot {
+    pub root: Root,
+    pub secrets: Option<Open>,
+    /// When a process was started last.
+    pub last_start: Option<Time>,
+}
+
+/// A drain under way.
+pub(super) struct Drain {
+    pub root: Root,
+    pub began: Time,
+}
+
 impl Open {
     pub fn attribute(&mut self, key: &str, value: Value) {
         self.attributes.push((key.to_owned(), value));
