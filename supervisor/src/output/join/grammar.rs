@@ -76,8 +76,7 @@ fn starts_of(line: &[u8]) -> Option<(Language, State)> {
     let found = match line.first()? {
         b' ' | b'\t' if is_frame(line) => (Java, State::Frames),
         b' ' if starts(GROUP) => (Python, State::PythonGroup),
-        // A program that cannot be parsed has no other frame, and no headline.
-        b' ' if starts("  File \"") && contains(line, "\", line ") => (Python, State::PythonFrames),
+        b' ' if is_indented_python(line) => (Python, State::PythonFrames),
         b'T' if starts(TRACEBACK) => (Python, State::PythonFrames),
         b'E' if starts("Exception in thread \"") => (Java, State::Message),
         b'E' if starts("Exception in thread ") => (Python, State::PythonChain),
@@ -107,6 +106,10 @@ impl State {
         let blank = line.is_empty();
         // It is an event of its own, wherever it stands.
         if line.first() == Some(&b'{') && line.last() == Some(&b'}') {
+            return Next::No;
+        }
+        // Nor does the indented beginning of another one belong, but to the frames that it looks like.
+        if is_indented_python(line) && !matches!(self, State::PythonFrames | State::PythonChain) {
             return Next::No;
         }
         match self {
@@ -201,6 +204,11 @@ impl State {
             _ => Next::No,
         }
     }
+}
+
+/// A group, or the only frame of a program that cannot be parsed, which has no headline.
+fn is_indented_python(line: &[u8]) -> bool {
+    line.starts_with(GROUP.as_bytes()) || (line.starts_with(b"  File \"") && contains(line, "\", line "))
 }
 
 fn contains(line: &[u8], what: &str) -> bool {
