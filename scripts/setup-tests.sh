@@ -246,7 +246,7 @@ tests | bench)
   need dockerd:docker.io docker:docker.io iptables:iptables debootstrap:debootstrap jq:jq \
     python3:python3 nginx:nginx postgres:postgresql psql:postgresql-client pgbouncer:pgbouncer \
     mariadbd:mariadb-server redis-server:redis-server ip:iproute2 openssl:openssl strace:strace \
-    promtool:prometheus
+    promtool:prometheus javac:default-jdk-headless node:nodejs
   if [ "${1:-tests}" = bench ]; then
     need tini:tini dumb-init:dumb-init s6-svscan:s6 supervisord:supervisor wrk:wrk
   fi

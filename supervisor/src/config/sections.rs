@@ -4,11 +4,22 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::reader::{Table, Value};
-use super::{LogFormat, Logs, Multiline, Run, Style};
+use super::{Language, LogFormat, Logs, Multiline, Run, Style};
 use super::{keys, platform, process, suggest, units};
 
 /// The envelope of a line needs some hundred bytes; beyond a mebibyte no collector takes a line.
 const MAX_LINE: std::ops::RangeInclusive<u64> = 256..=1 << 20;
+
+/// Which tracebacks are joined, as it is written and shown.
+pub(super) const MULTILINE: &[(&str, Multiline)] = &[
+    ("auto", Multiline::Auto),
+    ("python", Multiline::Only(Language::Python)),
+    ("java", Multiline::Only(Language::Java)),
+    ("go", Multiline::Only(Language::Go)),
+    ("node", Multiline::Only(Language::Node)),
+    ("rust", Multiline::Only(Language::Rust)),
+    ("off", Multiline::Off),
+];
 
 /// The keys of the whole document.
 pub(super) fn root(root: &Table) {
@@ -85,14 +96,10 @@ pub(super) fn logs(value: Option<&Value>) -> Logs {
     let table = value.and_then(|value| value.table(Some(keys::LOGS), "a table [logs]"));
     let get = |name| table.as_ref().and_then(|table| table.get(name));
     if let Some(table) = &table {
-        table.refuse_later(&["fields", "mask"]);
+        table.refuse_later(&["fields"]);
     }
     only(get("style"), "lambda", &["lambda", "ecs", "otel"]);
-    only(
-        get("multiline"),
-        "off",
-        &["auto", "off", "python", "java", "go", "node", "rust"],
-    );
+    let multiline = get("multiline").and_then(|value| value.choice(MULTILINE));
     let max_line = get("max_line").and_then(|value| {
         let size = value.size()?;
         if !MAX_LINE.contains(&size) {
@@ -106,8 +113,8 @@ pub(super) fn logs(value: Option<&Value>) -> Logs {
             .unwrap_or(LogFormat::Json),
         style: Style::Lambda,
         fields: BTreeMap::new(),
-        mask: false,
-        multiline: Multiline::Off,
+        mask: get("mask").and_then(|value| value.bool()).unwrap_or(true),
+        multiline: multiline.unwrap_or(Multiline::Auto),
         max_line: max_line.unwrap_or(15 << 10),
         blocked: get("blocked")
             .and_then(|value| value.duration())

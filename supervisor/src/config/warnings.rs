@@ -1,6 +1,6 @@
 //! What is legal but probably not meant.
 
-use super::{Plan, health, units};
+use super::{LogFormat, Plan, health, units};
 
 /// The warnings of a plan, each a full sentence.
 pub(super) fn warnings(plan: &Plan) -> Vec<String> {
@@ -13,6 +13,18 @@ pub(super) fn warnings(plan: &Plan) -> Vec<String> {
                 process.name,
                 units::show(grace),
                 units::show(budget),
+            ));
+        }
+    }
+    for process in &plan.processes {
+        let mut secrets = plan.secrets.wanted.iter();
+        if plan.logs.mask
+            && process.format == LogFormat::Inherit
+            && secrets.any(|secret| process.holds(secret))
+        {
+            warnings.push(format!(
+                "process.{}.logs.format = \"inherit\" leaves its output alone: secrets that it prints are not masked.",
+                process.name,
             ));
         }
     }

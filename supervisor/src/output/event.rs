@@ -1,9 +1,11 @@
 //! Runmate's own lines.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 
+use super::mask::Masks;
 use super::time::rfc3339_micros;
 use crate::config::LogFormat;
 use crate::trace::Context;
@@ -70,6 +72,17 @@ impl Line {
     pub fn within(mut self, span: Option<Context>) -> Line {
         self.within = span;
         self
+    }
+
+    /// The line without the secrets that it may tell.
+    pub(super) fn masked(&self, masks: Option<&Masks>) -> Cow<'_, Line> {
+        let Some(masks) = masks else {
+            return Cow::Borrowed(self);
+        };
+        let mut line = self.clone();
+        masks.text(&mut line.message);
+        line.fields.values_mut().for_each(|value| masks.value(value));
+        Cow::Owned(line)
     }
 
     /// The line as JSON, newline included.

@@ -1,7 +1,7 @@
 //! From the pipes of the children to runmate's stdout.
 //!
-//! A line's way: [`Stream`] reads a chunk from a pipe → `frame` cuts it into lines → `format` wraps
-//! each into its envelope → [`Sink`] puts the batch into the `queue` → its thread, the only one that
+//! A line's way: [`Stream`] reads a chunk from a pipe → `mask` takes secrets out → `frame` cuts it into
+//! lines → `join` makes one of a traceback's → `format` wraps each into its envelope → [`Sink`] puts the batch into the `queue` → its thread, the only one that
 //! ever writes to stdout, writes it with one system call. Lines never pass through the machine.
 //!
 //! Memory is bounded: a stream stops reading while the queue is full, which holds its process back
@@ -11,7 +11,9 @@
 mod event;
 mod format;
 mod frame;
+mod join;
 mod json;
+mod mask;
 mod object;
 mod queue;
 mod sink;
@@ -20,5 +22,6 @@ mod time;
 
 pub use event::{Level, Line};
 pub use format::{Formatter, Origin};
+pub use mask::Masks;
 pub use sink::{Sink, SinkOptions};
 pub use stream::{Scratch, Stream, Watch};

@@ -1,13 +1,16 @@
 //! The one way to stdout, and the rules for a stdout that is slow, stuck or gone.
 
+use std::cell::OnceCell;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, timeout_at};
 
 use super::event::Line;
+use super::mask::Masks;
 use super::queue::{Shared, Stdout};
 use crate::config::LogFormat;
 
@@ -31,6 +34,8 @@ const OWN_EXTRA: usize = 64 << 10;
 pub struct Sink {
     options: SinkOptions,
     shared: Arc<Shared>,
+    /// Set once the secrets are there, before the first process starts.
+    masks: OnceCell<Rc<Masks>>,
 }
 
 /// What to do with a chunk that is about to be read.
@@ -55,7 +60,11 @@ impl Sink {
             .name("stdout".into())
             .stack_size(128 << 10)
             .spawn(move || writer.write_all_batches(&stdout))?;
-        Ok(Sink { options, shared })
+        Ok(Sink {
+            options,
+            shared,
+            masks: OnceCell::new(),
+        })
     }
 
     /// The format of runmate's own lines.
@@ -63,8 +72,21 @@ impl Sink {
         self.options.format
     }
 
+    /// From here on these secrets do not come out: in runmate's own lines, and in those of the streams that are
+    /// made after this.
+    pub fn hide(&self, masks: Masks) {
+        // Secrets are resolved once.
+        let _ = self.masks.set(Rc::new(masks));
+    }
+
+    /// What must not come out.
+    pub(super) fn masks(&self) -> Option<Rc<Masks>> {
+        self.masks.get().cloned()
+    }
+
     /// Writes a line of runmate's own.
     pub fn line(&self, line: &Line) {
+        let line = &line.masked(self.masks.get().map(Rc::as_ref));
         let mut queue = self.shared.lock();
         let full = queue.bytes >= self.options.capacity;
         if !full {
@@ -83,6 +105,7 @@ impl Sink {
 
     /// Writes the last line, with the number of those that were lost before it. Nothing keeps it out.
     pub fn last_line(&self, line: &Line) {
+        let line = &line.masked(self.masks.get().map(Rc::as_ref));
         let mut queue = self.shared.lock();
         let mut batch = queue.report(self.options.format).unwrap_or_default();
         line.write(&mut batch, self.options.format, SystemTime::now());

@@ -1,16 +1,20 @@
 //! One pipe of one child.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use tokio::net::unix::pipe;
+use tokio::time::{Instant, timeout_at};
 
 use super::format::{Formatter, Origin, Stamp};
 use super::frame::{Framer, Piece};
+use super::join::{Joined, Joiner};
+use super::mask::Masker;
 use super::sink::{Admission, Sink};
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Logs};
 use crate::process::sys;
 
 /// How much is read at once. Two thirds of a line's cost are the kernel's copies: few, large reads.
@@ -74,13 +78,17 @@ pub struct Stream {
 
 #[derive(Debug)]
 struct State {
+    /// There are secrets to hide.
+    masker: Option<Masker>,
     framer: Framer,
+    /// Lines of tracebacks become one event.
+    joiner: Option<Joiner>,
     formatter: Formatter,
     /// The beginning of a line whose end was not read yet.
     carry: Vec<u8>,
     watch: Option<Watch>,
-    /// A part of the current line was dropped.
-    part_lost: bool,
+    /// Lines that ended within a part of the current event that was dropped; `None`: no part was.
+    lost: Option<u64>,
     ended: bool,
 }
 
@@ -103,7 +111,7 @@ enum Progress {
 }
 
 impl Stream {
-    /// `pipe` is the read end; `max_line` the longest line written, envelope included, in bytes.
+    /// `pipe` is the read end; `format` is the process's own, all else is as `logs` says.
     ///
     /// # Errors
     /// If the pipe cannot be registered with the event loop.
@@ -111,24 +119,32 @@ impl Stream {
         pipe: OwnedFd,
         format: LogFormat,
         origin: Origin,
-        max_line: usize,
+        logs: &Logs,
         watch: Option<Watch>,
         sink: Rc<Sink>,
         scratch: Scratch,
     ) -> io::Result<Stream> {
-        let formatter = Formatter::new(format, &origin, max_line);
+        let formatter = Formatter::new(format, &origin, logs.max_line);
         let framer = Framer::new(formatter.room());
+        let masker = sink.masks().map(Masker::new);
+        // In the other formats a line is a line.
+        let joiner = match format {
+            LogFormat::Json => Joiner::new(logs.multiline, Instant::now()),
+            LogFormat::Text | LogFormat::Raw | LogFormat::Inherit => None,
+        };
         Ok(Stream {
             pipe: pipe::Receiver::from_owned_fd(pipe)?,
             sink,
             scratch,
             process: origin.process,
             state: RefCell::new(State {
+                masker,
                 framer,
+                joiner,
                 formatter,
                 carry: Vec::new(),
                 watch,
-                part_lost: false,
+                lost: None,
                 ended: false,
             }),
         })
@@ -136,7 +152,22 @@ impl Stream {
 
     /// Reads until the end of the pipe, holding its process back while stdout is full.
     pub async fn run(self: Rc<Self>) {
-        while self.pipe.readable().await.is_ok() {
+        loop {
+            let deadline = self.state.borrow().joiner.as_ref().and_then(Joiner::deadline);
+            let readable = match deadline {
+                None => self.pipe.readable().await,
+                Some(deadline) => match timeout_at(deadline, self.pipe.readable()).await {
+                    Ok(readable) => readable,
+                    Err(_) => {
+                        let admission = self.sink.admit().await;
+                        self.release(admission);
+                        continue;
+                    }
+                },
+            };
+            if readable.is_err() {
+                return;
+            }
             let admission = self.sink.admit().await;
             if self.read(admission, Ask::Loop) == Progress::End {
                 return;
@@ -153,7 +184,7 @@ impl Stream {
                 return;
             };
             if self.read(admission, Ask::Kernel) != Progress::Some {
-                return;
+                return self.release(admission);
             }
         }
     }
@@ -208,9 +239,7 @@ impl Stream {
         };
         scratch[..carried].copy_from_slice(&state.carry);
         let bytes = &scratch[..carried + count];
-        let used = self.give_out(&mut state, bytes, admission, false);
-        state.carry.clear();
-        state.carry.extend_from_slice(&bytes[used..]);
+        self.give_out(&mut state, bytes, admission, false);
         Progress::Some
     }
 
@@ -223,49 +252,129 @@ impl Stream {
         }
     }
 
-    /// Cuts `bytes` into lines and writes or counts them; says how many bytes that took.
-    fn give_out(&self, state: &mut State, bytes: &[u8], admission: Admission, end: bool) -> usize {
+    /// Cuts `bytes`, which begin with what was carried, into lines and writes or counts them. What is not yet a
+    /// line is carried on.
+    fn give_out(&self, state: &mut State, bytes: &[u8], admission: Admission, end: bool) {
         let State {
+            masker,
             framer,
+            joiner,
             formatter,
+            carry,
             watch,
-            part_lost,
+            lost,
             ..
         } = state;
-        let mut dropped = 0;
-        let mut batch = match admission {
-            Admission::Write => self.sink.buffer(),
-            Admission::Drop => Vec::new(),
+        let (bytes, ready) = match masker {
+            Some(masker) => masker.mask(bytes, end),
+            None => (Cow::Borrowed(bytes), bytes.len()),
         };
+        let mut out = Out::new(&self.sink, admission, formatter, lost);
         let stamp = Stamp::now();
+        if let Some(joiner) = joiner {
+            joiner.arrived(Instant::now(), stamp);
+        }
         // Most chunks are valid as a whole, and then so are their lines.
-        let valid = simdutf8::basic::from_utf8(bytes).is_ok();
-        let each = |piece: Piece<'_>| {
+        let valid = simdutf8::basic::from_utf8(&bytes).is_ok();
+        let mut each = |piece: Piece<'_>| {
             if watch.as_ref().is_some_and(|watch| watch.look(piece.bytes)) {
                 *watch = None;
             }
-            match admission {
-                Admission::Write => formatter.write(&mut batch, piece, stamp, valid),
-                Admission::Drop => {
-                    formatter.skip(piece);
-                    *part_lost = true;
-                }
-            }
-            // A line counts once, when it ends, if any part of it was lost.
-            if piece.last && std::mem::take(part_lost) {
-                dropped += 1;
+            let joined = joiner
+                .as_mut()
+                .map(|joiner| joiner.feed(piece, &mut |piece, stamp| out.give(piece, stamp, false)));
+            if joined != Some(Joined::Held) {
+                out.give(piece, stamp, valid);
             }
         };
-        let used = if end {
-            framer.finish(bytes, each);
-            bytes.len()
-        } else {
-            framer.feed(bytes, each)
-        };
-        self.sink.count_dropped(&self.process, dropped);
-        if admission == Admission::Write {
-            self.sink.push(batch);
+        let mut used = framer.feed(&bytes[..ready], &mut each);
+        if end {
+            framer.finish(&bytes[used..], &mut each);
+            used = bytes.len();
         }
-        used
+        carry.clear();
+        carry.extend_from_slice(&bytes[used..]);
+        if let Some(masker) = masker {
+            masker.took(used);
+        }
+        if let Some(joiner) = joiner.as_mut().filter(|_| end) {
+            joiner.release(&mut |piece, stamp| out.give(piece, stamp, false));
+        }
+        out.push(&self.process);
+    }
+
+    /// Gives out what is held of a traceback.
+    fn release(&self, admission: Admission) {
+        let mut state = self.state.borrow_mut();
+        let State {
+            joiner: Some(joiner),
+            formatter,
+            lost,
+            ..
+        } = &mut *state
+        else {
+            return;
+        };
+        let mut out = Out::new(&self.sink, admission, formatter, lost);
+        joiner.release(&mut |piece, stamp| out.give(piece, stamp, false));
+        out.push(&self.process);
+    }
+}
+
+/// Where the lines of one chunk go.
+struct Out<'a> {
+    sink: &'a Sink,
+    admission: Admission,
+    formatter: &'a mut Formatter,
+    lost: &'a mut Option<u64>,
+    batch: Vec<u8>,
+    dropped: u64,
+}
+
+impl<'a> Out<'a> {
+    fn new(
+        sink: &'a Sink,
+        admission: Admission,
+        formatter: &'a mut Formatter,
+        lost: &'a mut Option<u64>,
+    ) -> Out<'a> {
+        let batch = match admission {
+            Admission::Write => sink.buffer(),
+            Admission::Drop => Vec::new(),
+        };
+        Out {
+            sink,
+            admission,
+            formatter,
+            lost,
+            batch,
+            dropped: 0,
+        }
+    }
+
+    /// Writes or counts a piece. `valid` says that its bytes are known to be UTF-8.
+    #[inline]
+    fn give(&mut self, piece: Piece<'_>, stamp: Stamp, valid: bool) {
+        match self.admission {
+            Admission::Write => self.formatter.write(&mut self.batch, piece, stamp, valid),
+            Admission::Drop => {
+                self.formatter.skip(piece);
+                // Only a traceback has any within.
+                *self.lost.get_or_insert(0) += memchr::memchr_iter(b'\n', piece.bytes).count() as u64;
+            }
+        }
+        // A line counts once, when it ends, if any part of it was lost.
+        if piece.last
+            && let Some(within) = self.lost.take()
+        {
+            self.dropped += within + 1;
+        }
+    }
+
+    fn push(self, process: &str) {
+        self.sink.count_dropped(process, self.dropped);
+        if self.admission == Admission::Write {
+            self.sink.push(self.batch);
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::config;
 use crate::helper::{self, ANSWER_FD, Answers, Job, Report};
 use crate::machine::End;
 use crate::migrate;
-use crate::output::{Level, Line, Sink};
+use crate::output::{Level, Line, Masks, Sink};
 use crate::process::{self, Output, Spec, StdinFrom, sys};
 use crate::secrets::environment::{self, Inherited};
 use crate::secrets::{self, Files, Missing, Settled, Values};
@@ -309,6 +309,12 @@ fn hand_out(
             code: secrets::exit_code_for(&missing),
             why: secrets::summary(&missing, plan.secrets.wanted.len()),
         });
+    }
+    if plan.logs.mask {
+        let contents = for_files.iter().map(|(_, value)| value.expose());
+        if let Some(masks) = Masks::new(values.texts().chain(contents)) {
+            supervisor.sink().hide(masks);
+        }
     }
     if !for_files.is_empty() {
         let files = Files::create().map_err(Refusal::config)?;

@@ -196,6 +196,11 @@ impl Values {
         self.texts.get(name).and_then(Secret::expose_str).or_else(path)
     }
 
+    /// The values as processes find them in variables.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        self.texts.values().map(Secret::expose)
+    }
+
     /// From here on the variable holds this path for processes of this user.
     pub fn put_path(&mut self, name: &str, owner: Owner, path: String) {
         self.paths.insert((name.to_owned(), owner), path);

@@ -12,5 +12,7 @@ mod tally;
 mod crowd;
 mod last_words;
 mod lines;
+mod masks;
 mod parts;
 mod random;
+mod tracebacks;

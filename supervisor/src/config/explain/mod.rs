@@ -14,9 +14,10 @@ use crate::machine::{Kind, OnExit, ProcessId, Restart, Scope};
 
 use runmate_secrets::Form;
 
+use super::sections::MULTILINE;
 use super::{
-    Command, EnvInherit, LogFormat, Migrate, MigrateWork, Otherwise, Plan, Probe, Process, Secret, Source,
-    Stdin, graph, units,
+    Command, EnvInherit, LogFormat, Migrate, MigrateWork, Multiline, Otherwise, Plan, Probe, Process, Secret,
+    Source, Stdin, graph, units,
 };
 
 /// A plan in lines, the processes in the order they start.
@@ -42,8 +43,10 @@ pub fn explain(plan: &Plan) -> String {
     line(
         "logs",
         format!(
-            "{}, lines up to {} bytes, blocked at most {}",
+            "{}, secrets {}masked, tracebacks joined: {}, lines up to {} bytes, blocked at most {}",
             logs.format,
+            if logs.mask { "" } else { "not " },
+            multiline(logs.multiline),
             logs.max_line,
             units::show(logs.blocked)
         ),
@@ -135,6 +138,8 @@ pub fn explain_json(plan: &Plan) -> Value {
         },
         "logs": {
             "format": plan.logs.format.to_string(),
+            "mask": plan.logs.mask,
+            "multiline": multiline(plan.logs.multiline),
             "max_line": plan.logs.max_line,
             "blocked_ms": millis(plan.logs.blocked),
         },
@@ -343,6 +348,13 @@ impl fmt::Display for Source {
             Source::CommandLine => f.write_str("none, only the command line"),
         }
     }
+}
+
+/// As the file writes it.
+fn multiline(multiline: Multiline) -> &'static str {
+    let mut all = MULTILINE.iter();
+    all.find_map(|(word, one)| (*one == multiline).then_some(*word))
+        .expect("every one has a word")
 }
 
 impl fmt::Display for LogFormat {

@@ -25,7 +25,6 @@ fn the_reference_holds_nothing_wrong_but_what_is_not_yet_supported() {
         [
             format!("process.collector.stdin: {LATER}"),
             format!("logs.fields: {LATER}"),
-            format!("logs.mask: {LATER}"),
         ]
     );
 }
@@ -128,14 +127,7 @@ exporter = "auto"
 service  = "checkout"
 carrier  = false
 "#;
-    assert_eq!(
-        keyed(text),
-        [
-            format!("logs.fields: {LATER}"),
-            format!("logs.mask: {LATER}"),
-            "logs.multiline: not yet supported in this version; write \"off\"".to_owned(),
-        ]
-    );
+    assert_eq!(keyed(text), [format!("logs.fields: {LATER}"),]);
 }
 
 #[test]
@@ -154,7 +146,7 @@ exporter = "off"
 servise = "x"
 [logs]
 style = "esc"
-multiline = "python"
+multiline = "pyhton"
 [ingress]
 "#;
     assert_eq!(
@@ -174,7 +166,9 @@ multiline = "python"
             "12: trace.servise: unknown key; did you mean \"service\"?".to_owned(),
             "14: logs.style: cannot be \"esc\"; write \"lambda\", \"ecs\" or \"otel\"; did you mean \"ecs\"?"
                 .to_owned(),
-            "15: logs.multiline: not yet supported in this version; write \"off\"".to_owned(),
+            "15: logs.multiline: cannot be \"pyhton\"; write \"auto\", \"python\", \"java\", \"go\", \"node\", \"rust\" or \
+             \"off\"; did you mean \"python\"?"
+                .to_owned(),
             "16: ingress: reserved for a later version; remove it".to_owned(),
         ]
     );

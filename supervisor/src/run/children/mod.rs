@@ -327,7 +327,7 @@ impl Children {
                     pipe,
                     plan.format,
                     origin,
-                    self.plan.logs.max_line,
+                    &self.plan.logs,
                     watch.clone(),
                     Rc::clone(&self.sink),
                     Rc::clone(&self.scratch),

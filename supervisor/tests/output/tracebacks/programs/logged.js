@@ -1,0 +1,4 @@
+// Logs an error and goes on.
+console.log("before");
+console.log(new RangeError("too far"));
+console.log("after");
