@@ -5,10 +5,17 @@ use std::time::Duration;
 
 use super::reader::{Table, Value};
 use super::{Exporter, LogFormat, Logs, Multiline, Run, Style, Trace};
-use super::{keys, platform, process, suggest, units};
+use super::{fields, keys, platform, process, suggest, units};
 
 /// The envelope of a line needs some hundred bytes; beyond a mebibyte no collector takes a line.
 const MAX_LINE: std::ops::RangeInclusive<u64> = 256..=1 << 20;
+
+/// The words of the styles.
+pub(super) const STYLES: &[(&str, Style)] = &[
+    ("lambda", Style::Lambda),
+    ("ecs", Style::Ecs),
+    ("otel", Style::Otel),
+];
 
 /// The keys of the whole document.
 pub(super) fn root(root: &Table) {
@@ -85,9 +92,11 @@ pub(super) fn logs(value: Option<&Value>) -> Logs {
     let table = value.and_then(|value| value.table(Some(keys::LOGS), "a table [logs]"));
     let get = |name| table.as_ref().and_then(|table| table.get(name));
     if let Some(table) = &table {
-        table.refuse_later(&["fields", "mask"]);
+        table.refuse_later(&["mask"]);
     }
-    only(get("style"), "lambda", &["lambda", "ecs", "otel"]);
+    let style = get("style")
+        .and_then(|value| value.choice(STYLES))
+        .unwrap_or_default();
     only(
         get("multiline"),
         "off",
@@ -104,8 +113,10 @@ pub(super) fn logs(value: Option<&Value>) -> Logs {
         format: get("format")
             .and_then(|value| value.choice(process::FORMATS))
             .unwrap_or(LogFormat::Json),
-        style: Style::Lambda,
-        fields: BTreeMap::new(),
+        style,
+        fields: get("fields")
+            .map(|value| fields::read(&value, style))
+            .unwrap_or_default(),
         mask: false,
         multiline: Multiline::Off,
         max_line: max_line.unwrap_or(15 << 10),

@@ -116,7 +116,7 @@ impl Stream {
         sink: Rc<Sink>,
         scratch: Scratch,
     ) -> io::Result<Stream> {
-        let formatter = Formatter::new(format, &origin, max_line);
+        let formatter = Formatter::new(format, sink.names(), &origin, max_line);
         let framer = Framer::new(formatter.room());
         Ok(Stream {
             pipe: pipe::Receiver::from_owned_fd(pipe)?,
@@ -245,7 +245,7 @@ impl Stream {
                 *watch = None;
             }
             match admission {
-                Admission::Write => formatter.write(&mut batch, piece, stamp, valid),
+                Admission::Write => formatter.write(&mut batch, piece, None, stamp, valid),
                 Admission::Drop => {
                     formatter.skip(piece);
                     *part_lost = true;
