@@ -151,7 +151,7 @@ pub(super) fn read(value: &Value, style: Style) -> BTreeMap<String, String> {
         if !words.contains(&word) {
             let hint = suggest::did_you_mean(word, words);
             let known = words.join(", ");
-            value.error(format!("is no field of a log line{hint}; there are {known}"));
+            value.error(format!("is no field of a log line; there are {known}{hint}"));
             continue;
         }
         let Some(name) = value.filled("another name, such as \"severity\"") else {

@@ -161,3 +161,61 @@ impl Object {
         self.root
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn written(style: Style, renames: &[(&str, &str)]) -> Value {
+        let own = |(word, name): &(&str, &str)| ((*word).to_owned(), (*name).to_owned());
+        let look = Look {
+            format: LogFormat::Json,
+            names: Arc::new(Names::new(style, &renames.iter().map(own).collect())),
+        };
+        let span = Context {
+            trace: [0x11; 16],
+            span: [0x22; 8],
+        };
+        let line = Line::new(Level::Warn, "ended", "app ended")
+            .with("code", 3)
+            .with("pid", 7)
+            .within(Some(span));
+        let mut out = Vec::new();
+        line.write(&mut out, &look, SystemTime::UNIX_EPOCH);
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn own_lines_follow_the_style() {
+        let (trace, span) = ("11".repeat(16), "22".repeat(8));
+        let xray = format!("1-{}-{}", "11".repeat(4), "11".repeat(12));
+        let time = "1970-01-01T00:00:00.000000Z";
+        assert_eq!(
+            written(Style::Lambda, &[]),
+            json!({"timestamp": time, "level": "WARN", "message": "app ended", "process": "runmate", "event": "ended",
+                   "trace_id": trace, "span_id": span, "xray_trace_id": xray, "code": 3, "pid": 7})
+        );
+        assert_eq!(
+            written(Style::Ecs, &[]),
+            json!({"@timestamp": time, "log.level": "WARN", "message": "app ended", "process.name": "runmate",
+                   "event.action": "ended", "trace.id": trace, "span.id": span, "labels.xray_trace_id": xray,
+                   "runmate.code": 3, "process.pid": 7, "ecs.version": "8.10.0"})
+        );
+        assert_eq!(
+            written(Style::Otel, &[]),
+            json!({"timestamp": time, "severity_text": "WARN", "severity_number": 13, "body": "app ended",
+                   "event_name": "ended", "trace_id": trace, "span_id": span,
+                   "attributes": {"xray_trace_id": xray, "code": 3},
+                   "resource": {"process.name": "runmate", "process.pid": 7}})
+        );
+    }
+
+    #[test]
+    fn own_lines_follow_renames_and_double_nothing() {
+        let line = written(Style::Lambda, &[("level", "severity"), ("event", "code")]);
+        assert_eq!(line["severity"], "WARN");
+        assert_eq!(line["code"], "ended", "a field does not take the name of another");
+        assert_eq!(line.get("level"), None);
+    }
+}

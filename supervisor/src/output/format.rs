@@ -458,6 +458,183 @@ mod tests {
         );
     }
 
+    fn styled(style: Style, renames: &[(&str, &str)], bytes: &[u8]) -> String {
+        let own = |(word, name): &(&str, &str)| ((*word).to_owned(), (*name).to_owned());
+        let names = Arc::new(Names::new(style, &renames.iter().map(own).collect()));
+        let origin = Origin {
+            process: "app".into(),
+            stream: "stderr",
+            pid: 7,
+        };
+        let mut formatter = Formatter::new(LogFormat::Json, names, &origin, 15 << 10);
+        let mut out = Vec::new();
+        let stamp = Stamp(*b"2026-01-02T03:04:05.678901Z");
+        formatter.write(&mut out, Piece { bytes, last: true }, None, stamp, true);
+        String::from_utf8(out).unwrap().trim_end().to_owned()
+    }
+
+    #[test]
+    fn each_style_has_its_own_names() {
+        let time = "2026-01-02T03:04:05.678901Z";
+        assert_eq!(
+            styled(Style::Lambda, &[], b"ERROR x"),
+            format!(
+                r#"{{"timestamp":"{time}","level":"ERROR","message":"ERROR x","process":"app","stream":"stderr","pid":7}}"#
+            )
+        );
+        assert_eq!(
+            styled(Style::Ecs, &[], b"ERROR x"),
+            format!(
+                r#"{{"@timestamp":"{time}","log.level":"ERROR","message":"ERROR x","process.name":"app","stream":"stderr","process.pid":7,"ecs.version":"8.10.0"}}"#
+            )
+        );
+        assert_eq!(
+            styled(Style::Otel, &[], b"ERROR x"),
+            format!(
+                r#"{{"timestamp":"{time}","severity_text":"ERROR","severity_number":17,"body":"ERROR x","attributes":{{"log.iostream":"stderr"}},"resource":{{"process.name":"app","process.pid":7}}}}"#
+            )
+        );
+        assert_eq!(
+            styled(
+                Style::Otel,
+                &[("process", "service"), ("message", "say \"x\"")],
+                b"x"
+            ),
+            format!(
+                r#"{{"timestamp":"{time}","severity_text":"INFO","severity_number":9,"say \"x\"":"x","service":"app","attributes":{{"log.iostream":"stderr"}},"resource":{{"process.pid":7}}}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn an_object_gets_what_it_lacks_by_the_names_of_the_style() {
+        let parse = |style, renames, line: &[u8]| {
+            serde_json::from_str::<Value>(&styled(style, renames, line)).unwrap()
+        };
+        let severity = &[("level", "severity")];
+        assert_eq!(
+            parse(Style::Lambda, severity, br#"{"level":"warning"}"#)["severity"],
+            "WARN"
+        );
+        assert_eq!(
+            parse(Style::Lambda, severity, br#"{"severity":"x"}"#).get("level"),
+            None
+        );
+        assert_eq!(
+            parse(Style::Lambda, &[], br#"{"severity":"error"}"#)["level"],
+            "ERROR"
+        );
+        assert_eq!(parse(Style::Ecs, &[], br#"{"level":50}"#)["log.level"], "ERROR");
+        let nested = parse(
+            Style::Ecs,
+            &[],
+            br#"{"log":{"level":"x"},"process":{"name":"y"},"ecs":{"version":"1"}}"#,
+        );
+        for absent in ["log.level", "process.name", "ecs.version"] {
+            assert_eq!(nested.get(absent), None, "{nested}");
+        }
+        assert_eq!(nested["process.pid"], 7);
+        let otel = parse(
+            Style::Otel,
+            &[],
+            br#"{"severity_text":"WARN","attributes":{"a":1},"resource":1}"#,
+        );
+        assert_eq!(
+            otel,
+            json!({"severity_text": "WARN", "attributes": {"a": 1}, "resource": 1, "severity_number": 13,
+                   "timestamp": "2026-01-02T03:04:05.678901Z", "process.name": "app", "log.iostream": "stderr",
+                   "process.pid": 7})
+        );
+        let emf = r#"{"_aws":{},"x": 1 }"#;
+        for style in [Style::Lambda, Style::Ecs, Style::Otel] {
+            assert_eq!(styled(style, severity, emf.as_bytes()), emf);
+        }
+    }
+
+    #[test]
+    fn a_time_of_its_own_is_taken_over_where_it_says_the_same() {
+        let time = |line: &str| parsed(line.as_bytes())["timestamp"].as_str().unwrap().to_owned();
+        assert_eq!(
+            time(r#"{"time":"2025-12-31T23:59:59+01:00"}"#),
+            "2025-12-31T23:59:59+01:00"
+        );
+        assert_eq!(
+            time(r#"{"@timestamp":"2025-12-31T23:59:59.1Z"}"#),
+            "2025-12-31T23:59:59.1Z"
+        );
+        for other in [
+            "1767323045.678",
+            "\"03:04:05\"",
+            "\"2025-12-31T23:59:59\\\"Z\"",
+            "\"2025-12-31T23:59:5xZ\"",
+        ] {
+            assert_eq!(
+                time(&format!(r#"{{"ts":{other}}}"#)),
+                "2026-01-02T03:04:05.678901Z"
+            );
+        }
+    }
+
+    #[test]
+    fn the_level_is_what_is_known_or_what_the_line_says() {
+        let mut formatter = formatter(LogFormat::Json);
+        let mut level = |bytes: &[u8], last, known| {
+            let mut out = Vec::new();
+            formatter.write(&mut out, Piece { bytes, last }, known, Stamp::now(), true);
+            let line: Value = serde_json::from_slice(&out).unwrap();
+            line["level"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(level(b"WARN x", true, None), "WARN");
+        assert_eq!(level(b"WARN x", true, Some(Level::Error)), "ERROR");
+        assert_eq!(level(b"FATAL a", false, None), "FATAL");
+        assert_eq!(level(b"DEBUG is not where the line begins", true, None), "FATAL");
+        assert_eq!(level(b"x", true, None), "INFO");
+    }
+
+    #[test]
+    fn the_parts_of_a_line_say_which_line_they_are_of() {
+        let mut formatter = formatter(LogFormat::Json);
+        let mut out = Vec::new();
+        for (bytes, last) in [
+            ("a", false),
+            ("b", true),
+            ("whole", true),
+            ("c", false),
+            ("d", true),
+        ] {
+            let piece = Piece {
+                bytes: bytes.as_bytes(),
+                last,
+            };
+            formatter.write(&mut out, piece, None, Stamp::now(), true);
+        }
+        let lines: Vec<Value> = serde_json::Deserializer::from_slice(&out)
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        let marks = |line: &Value| json!([line["line_id"], line["part"], line["last_part"]]);
+        assert_eq!(
+            lines.iter().map(marks).collect::<Vec<_>>(),
+            [
+                json!(["7.stderr.1", 1, false]),
+                json!(["7.stderr.1", 2, true]),
+                json!([null, null, null]),
+                json!(["7.stderr.2", 1, false]),
+                json!(["7.stderr.2", 2, true]),
+            ]
+        );
+        let mut text = self::formatter(LogFormat::Text);
+        out.clear();
+        for (bytes, last) in [("a", false), ("b", true), ("whole", true)] {
+            let piece = Piece {
+                bytes: bytes.as_bytes(),
+                last,
+            };
+            text.write(&mut out, piece, None, Stamp::now(), true);
+        }
+        assert_eq!(out, b"app | a [part 1]\napp | b [part 2, last]\napp | whole\n");
+    }
+
     #[test]
     fn text_and_raw_keep_the_bytes() {
         assert_eq!(written(LogFormat::Text, b"a\xffb"), b"app | a\xffb\n");
@@ -466,9 +643,20 @@ mod tests {
 
     #[test]
     fn no_line_is_longer_than_it_may_be() {
-        for byte in [b'x', b'"', 1, 0xff] {
-            let mut formatter = formatter(LogFormat::Json);
+        let styles = [Style::Lambda, Style::Ecs, Style::Otel];
+        for (byte, style) in [b'x', b'"', 1, 0xff]
+            .into_iter()
+            .flat_map(|byte| styles.map(|style| (byte, style)))
+        {
+            let origin = Origin {
+                process: "app".into(),
+                stream: "stderr",
+                pid: 4_194_304,
+            };
+            let names = Arc::new(Names::new(style, &Default::default()));
+            let mut formatter = Formatter::new(LogFormat::Json, names, &origin, 15 << 10);
             formatter.parts = 3_999_999_999;
+            formatter.long_lines = 3_999_999_999;
             let mut out = Vec::new();
             let bytes = vec![byte; formatter.room()];
             let piece = Piece {

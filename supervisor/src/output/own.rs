@@ -151,3 +151,91 @@ impl Display for Line {
         f.write_str(self.message())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LogFormat;
+    use crate::output::{Sink, SinkOptions};
+    use serde_json::Value;
+    use std::io::{BufRead, BufReader, PipeReader};
+    use std::time::Duration;
+
+    fn sink() -> (Sink, BufReader<PipeReader>) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let options = SinkOptions {
+            look: Look {
+                format: LogFormat::Json,
+                names: Arc::default(),
+            },
+            capacity: 1 << 20,
+            blocked: Duration::from_secs(5),
+        };
+        (
+            Sink::start(writer.into(), options).unwrap(),
+            BufReader::new(reader),
+        )
+    }
+
+    fn next(lines: &mut BufReader<PipeReader>) -> Value {
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    #[test]
+    fn each_sink_has_its_own_lines_with_their_fields() {
+        let ((one, mut from_one), (two, mut from_two)) = (sink(), sink());
+        for (sink, number) in [(&one, 1), (&two, 2), (&one, 3)] {
+            sink.line(&Line::new(Level::Warn, "test", "hello").with("number", number));
+        }
+        let first = next(&mut from_one);
+        assert_eq!(
+            (&first["level"], &first["event"], &first["message"]),
+            (&"WARN".into(), &"test".into(), &"hello".into())
+        );
+        assert_eq!(first["number"], 1);
+        assert_eq!(next(&mut from_one)["number"], 3);
+        assert_eq!(next(&mut from_two)["number"], 2);
+    }
+
+    #[test]
+    fn libraries_are_heard_from_warn_on_and_without_their_fields() {
+        let (sink, mut lines) = sink();
+        tracing::dispatcher::with_default(&sink.dispatch, || {
+            tracing::info!(target: "hyper", "nothing to see");
+            tracing::warn!(target: "sqlx::options", url = "postgres://user:secret@db", "unknown option");
+            let span = tracing::error_span!("connection", password = "secret");
+            let _entered = span.enter();
+            tracing::error!(target: "h2", "{}", "x".repeat(5000));
+            tracing::trace!(target: "h2", "frame");
+        });
+        sink.line(&Line::new(Level::Info, "test", "the end"));
+        let first = next(&mut lines);
+        assert_eq!(first["event"], "library");
+        assert_eq!(
+            (&first["level"], &first["target"]),
+            (&"WARN".into(), &"sqlx::options".into())
+        );
+        assert_eq!(first["message"], "unknown option");
+        assert!(!first.to_string().contains("secret"), "{first}");
+        let second = next(&mut lines);
+        assert_eq!(
+            (&second["level"], &second["target"]),
+            (&"ERROR".into(), &"h2".into())
+        );
+        assert_eq!(second["message"].as_str().unwrap().len(), LONGEST_MESSAGE);
+        assert_eq!(next(&mut lines)["event"], "test");
+    }
+
+    #[test]
+    fn other_values_that_look_like_ours_are_not() {
+        let (sink, mut lines) = sink();
+        tracing::dispatcher::with_default(&sink.dispatch, || {
+            let line = Line::new(Level::Error, "exit", "not ours");
+            tracing::warn!(target: "other", line = &line as &(dyn Error + 'static));
+        });
+        sink.line(&Line::new(Level::Info, "test", "ours"));
+        assert_eq!(next(&mut lines)["event"], "test");
+    }
+}

@@ -31,7 +31,7 @@ pub struct Sink {
     options: SinkOptions,
     shared: Arc<Shared>,
     /// Where runmate's own lines go first.
-    dispatch: Dispatch,
+    pub(super) dispatch: Dispatch,
 }
 
 /// What to do with a chunk that is about to be read.

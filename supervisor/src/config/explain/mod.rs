@@ -2,6 +2,7 @@
 //! be secrets.
 
 mod checks;
+mod logs;
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -37,16 +38,7 @@ pub fn explain(plan: &Plan) -> String {
     for check in &plan.health.checks {
         line("check", checks::line(check, plan));
     }
-    let logs = &plan.logs;
-    line(
-        "logs",
-        format!(
-            "{}, lines up to {} bytes, blocked at most {}",
-            logs.format,
-            logs.max_line,
-            units::show(logs.blocked)
-        ),
-    );
+    line("logs", logs::line(&plan.logs));
     for secret in &plan.secrets.wanted {
         line("secret", describe(secret));
     }
@@ -131,11 +123,7 @@ pub fn explain_json(plan: &Plan) -> Value {
             "details": if plan.health.public_details { "public" } else { "token" },
             "checks": plan.health.checks.iter().map(|check| checks::json(check, plan)).collect::<Vec<_>>(),
         },
-        "logs": {
-            "format": plan.logs.format.to_string(),
-            "max_line": plan.logs.max_line,
-            "blocked_ms": millis(plan.logs.blocked),
-        },
+        "logs": logs::json(&plan.logs),
         "secrets": {
             "timeout_ms": millis(plan.secrets.timeout),
             "file": plan.secrets.file,

@@ -46,7 +46,7 @@ fn may_begin(first: u8, second: u8) -> bool {
                     | (b's', b'e')
                     | (b'p', b'a' | b'h')
                     | (b'l', b'e' | b'v')
-                    | (b'd' | b'i' | b'w' | b'e' | b'f' | b'a', b',' | b'0' | b'1')
+                    | (b'd' | b'i' | b'w' | b'e' | b'f' | b'a', b',' | b'0'..=b'2')
             )
         }
         _ => false,
