@@ -54,19 +54,22 @@ impl Level {
 
     /// The level that a word stands for, in whatever case.
     pub(super) fn of_word(word: &[u8]) -> Option<Level> {
-        const LONGEST: usize = "informational".len();
-        let mut lower = [0; LONGEST];
-        let lower = lower.get_mut(..word.len())?;
-        lower.copy_from_slice(word);
-        lower.make_ascii_lowercase();
-        Some(match &*lower {
-            b"trace" | b"trce" | b"trc" | b"verbose" => Level::Trace,
-            b"debug" | b"debu" | b"dbug" | b"dbg" => Level::Debug,
-            b"info" | b"inf" | b"notice" | b"information" | b"informational" => Level::Info,
-            b"warn" | b"warning" | b"wrn" => Level::Warn,
-            b"error" | b"err" | b"erro" | b"severe" | b"fail" => Level::Error,
-            b"fatal" | b"ftl" | b"fata" | b"critical" | b"crit" | b"emerg" | b"emergency" | b"alert"
-            | b"panic" => Level::Fatal,
+        // One number instead of a comparison with each: this is asked for every word of a header.
+        if !(3..=8).contains(&word.len()) {
+            let same = |other: &&str| word.eq_ignore_ascii_case(other.as_bytes());
+            return match () {
+                () if ["information", "informational"].iter().any(same) => Some(Level::Info),
+                () if same(&"emergency") => Some(Level::Fatal),
+                () => None,
+            };
+        }
+        Some(match packed(word) {
+            TRACE | TRCE | TRC | VERBOSE => Level::Trace,
+            DEBUG | DEBU | DBUG | DBG => Level::Debug,
+            INFO | INF | NOTICE => Level::Info,
+            WARN | WARNING | WRN => Level::Warn,
+            ERROR | ERR | ERRO | SEVERE | FAIL => Level::Error,
+            FATAL | FTL | FATA | CRITICAL | CRIT | EMERG | ALERT | PANIC => Level::Fatal,
             _ => return None,
         })
     }
@@ -96,3 +99,41 @@ impl Level {
         }
     }
 }
+
+/// Up to eight letters as a number, without their case.
+const fn packed(word: &[u8]) -> u64 {
+    let (mut number, mut at) = (0, 0);
+    while at < word.len() {
+        number = number << 8 | (word[at] | 0x20) as u64;
+        at += 1;
+    }
+    number
+}
+
+const TRACE: u64 = packed(b"TRACE");
+const TRCE: u64 = packed(b"TRCE");
+const TRC: u64 = packed(b"TRC");
+const VERBOSE: u64 = packed(b"VERBOSE");
+const DEBUG: u64 = packed(b"DEBUG");
+const DEBU: u64 = packed(b"DEBU");
+const DBUG: u64 = packed(b"DBUG");
+const DBG: u64 = packed(b"DBG");
+const INFO: u64 = packed(b"INFO");
+const INF: u64 = packed(b"INF");
+const NOTICE: u64 = packed(b"NOTICE");
+const WARN: u64 = packed(b"WARN");
+const WARNING: u64 = packed(b"WARNING");
+const WRN: u64 = packed(b"WRN");
+const ERROR: u64 = packed(b"ERROR");
+const ERR: u64 = packed(b"ERR");
+const ERRO: u64 = packed(b"ERRO");
+const SEVERE: u64 = packed(b"SEVERE");
+const FAIL: u64 = packed(b"FAIL");
+const FATAL: u64 = packed(b"FATAL");
+const FTL: u64 = packed(b"FTL");
+const FATA: u64 = packed(b"FATA");
+const CRITICAL: u64 = packed(b"CRITICAL");
+const CRIT: u64 = packed(b"CRIT");
+const EMERG: u64 = packed(b"EMERG");
+const ALERT: u64 = packed(b"ALERT");
+const PANIC: u64 = packed(b"PANIC");

@@ -50,45 +50,53 @@ const OTHERS: [(&str, Key); 13] = [
 /// The keys that are looked for.
 #[derive(Debug)]
 pub(super) struct KeyTable {
-    keys: Vec<(Box<[u8]>, Key)>,
-    /// What stands before the dot of a key that has one: `{"log":{"level":…}}` has `log.level`.
-    parents: Vec<Box<[u8]>>,
-    /// A bit for each length that there is.
-    lengths: u64,
+    /// Shorter ones first.
+    entries: Vec<(Box<[u8]>, Meaning)>,
+    /// Where the entries of a length begin; the last for all that are longer. There are few of each.
+    begins: [u8; LENGTHS + 1],
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Key(Key),
+    /// What stands before the dot of a key that has one: `{"log":{"level":…}}` has `log.level`.
+    Parent,
+}
+
+const LENGTHS: usize = 24;
 
 impl KeyTable {
     /// `keys`: the names in use. They come before other names of the same.
     pub fn new(keys: &[(&str, Key)]) -> KeyTable {
         let all = || keys.iter().chain(&OTHERS);
-        let mut parents: Vec<Box<[u8]>> = all()
-            .filter_map(|(name, _)| Some(name.split_once('.')?.0.as_bytes().into()))
+        let parents = all().filter_map(|(name, _)| Some((name.split_once('.')?.0, Meaning::Parent)));
+        let mut entries: Vec<(Box<[u8]>, Meaning)> = parents
+            .chain(all().map(|(name, key)| (*name, Meaning::Key(*key))))
+            .map(|(name, meaning)| (name.as_bytes().into(), meaning))
             .collect();
-        parents.dedup();
-        let mut table = KeyTable {
-            keys: all().map(|(name, key)| (name.as_bytes().into(), *key)).collect(),
-            lengths: 0,
-            parents,
-        };
-        for name in table.keys.iter().map(|(name, _)| name).chain(&table.parents) {
-            table.lengths |= 1 << name.len().min(63);
+        entries.sort_by_key(|(name, _)| name.len());
+        let mut begins = [entries.len() as u8; LENGTHS + 1];
+        for (length, begin) in begins.iter_mut().take(LENGTHS).enumerate() {
+            *begin = entries.partition_point(|(name, _)| name.len() < length) as u8;
         }
-        table
+        KeyTable { entries, begins }
     }
 
-    fn may_have(&self, name: &[u8]) -> bool {
-        self.lengths & (1 << name.len().min(63)) != 0
+    /// The meanings of a name: a parent first.
+    fn find(&self, name: &[u8]) -> Option<Meaning> {
+        let length = name.len().min(LENGTHS - 1);
+        let (begin, end) = (self.begins[length], self.begins[length + 1]);
+        let mut candidates = self.entries[usize::from(begin)..usize::from(end)].iter();
+        candidates
+            .find(|(known, _)| known.first() == name.first() && **known == *name)
+            .map(|(_, meaning)| *meaning)
     }
 
-    fn find(&self, name: &[u8]) -> Option<Key> {
-        self.keys
-            .iter()
-            .find(|(known, _)| **known == *name)
-            .map(|(_, key)| *key)
-    }
-
-    fn has_parent(&self, name: &[u8]) -> bool {
-        self.parents.iter().any(|parent| **parent == *name)
+    fn key(&self, name: &[u8]) -> Option<Key> {
+        self.entries.iter().find_map(|(known, meaning)| match meaning {
+            Meaning::Key(key) if **known == *name => Some(*key),
+            _ => None,
+        })
     }
 }
 
@@ -141,16 +149,17 @@ pub(super) fn look_through<'a>(line: &'a [u8], table: &KeyTable) -> Option<Found
                 decoded.as_bytes()
             }
         };
-        if !table.may_have(name) {
-            return reader.value(1);
-        }
-        if table.has_parent(name) && reader.peek() == Some(b'{') {
-            reader.child(name, table, &mut found)?;
-            return Some(());
-        }
         let begin = reader.at;
+        let key = match table.find(name) {
+            None => return reader.value(1),
+            Some(Meaning::Key(key)) => Some(key),
+            Some(Meaning::Parent) if reader.peek() == Some(b'{') => {
+                return reader.child(name, table, &mut found);
+            }
+            Some(Meaning::Parent) => table.key(name),
+        };
         reader.value(1)?;
-        if let Some(key) = table.find(name) {
+        if let Some(key) = key {
             found.add(key, &line[begin..reader.at]);
         }
         Some(())
@@ -171,14 +180,18 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    // Optimised for size, these would be calls, and take longer than what they do.
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.line.get(self.at).copied()
     }
 
+    #[inline(always)]
     fn expect(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
+    #[inline(always)]
     fn blanks(&mut self) {
         while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
             self.at += 1;
@@ -241,13 +254,13 @@ impl<'a> Reader<'a> {
             let begin = reader.at;
             reader.value(2)?;
             if let Text::Plain(name) = name
-                && let Some(key) = table.find(&[parent, b".", name].concat())
+                && let Some(key) = table.key(&[parent, b".", name].concat())
             {
                 found.add(key, &line[begin..reader.at]);
             }
             Some(())
         })?;
-        if let Some(key) = table.find(parent) {
+        if let Some(key) = table.key(parent) {
             found.add(key, &line[begin..self.at]);
         }
         Some(())
@@ -301,6 +314,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
+    #[inline(always)]
     fn digits(&mut self) -> Option<()> {
         let begin = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {

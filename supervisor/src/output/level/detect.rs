@@ -143,24 +143,18 @@ impl<'a> Head<'a> {
 
     /// A date, a time of day or both; nothing else that begins with a digit.
     fn time(&mut self) -> Option<()> {
-        let fits = |pattern: &[u8]| {
-            self.rest.len() >= pattern.len()
-                && self.rest.iter().zip(pattern).all(|(byte, wanted)| match wanted {
-                    b'0' => byte.is_ascii_digit(),
-                    b'A' => byte.is_ascii_alphabetic(),
-                    other => byte == other,
-                })
+        let at = |index: usize| self.rest.get(index).copied().unwrap_or_default();
+        let digits = |indices: &[usize]| indices.iter().all(|index| at(*index).is_ascii_digit());
+        let month = || at(3).is_ascii_alphabetic() && digits(&[1, 7]);
+        // An address, which most often begins a line with a digit, is none of these at the first look.
+        let fits = match (at(1), at(2), at(4)) {
+            (_, _, b'-' | b'/') => at(7) == at(4) && digits(&[1, 2, 3, 5, 6, 8, 9]),
+            (_, b':', _) => digits(&[1, 3, 4]) && (at(5) == b':' || at(6) == b'M'),
+            (b':', _, _) => digits(&[2, 3]) && at(5) == b'M',
+            (_, b'-' | b'/', _) => at(6) == at(2) && month(),
+            _ => false,
         };
-        let forms: [&[u8]; 7] = [
-            b"0000-00-00",
-            b"0000/00/00",
-            b"00:00:00",
-            b"00-AAA-0000",
-            b"00/AAA/0000",
-            b"0:00AA",
-            b"00:00AA",
-        ];
-        if !forms.into_iter().any(fits) {
+        if !fits {
             return None;
         }
         let in_time = |byte: u8| byte.is_ascii_digit() || b"-/:.,+".contains(&byte);
