@@ -74,7 +74,7 @@ impl<'a> Head<'a> {
                 if self.rest.starts_with(b"PHP ") {
                     self.rest = &self.rest[4..];
                 }
-                return self.word();
+                return self.word(self.count(|byte| byte.is_ascii_alphabetic()));
             }
             _ => {}
         }
@@ -91,10 +91,14 @@ impl<'a> Head<'a> {
                     self.skip_while(|byte| byte.is_ascii_digit() || b":.,+#".contains(&byte))
                 }
                 b'A'..=b'Z' | b'a'..=b'z' | b'_' => {
-                    if let Some(level) = self.fields().or_else(|| self.word()) {
+                    let length = self.count(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                    if self.rest.get(length) == Some(&b'=') {
+                        return self.fields();
+                    }
+                    if let Some(level) = self.word(length) {
                         return Some(level);
                     }
-                    if let Some(level) = self.name()? {
+                    if let Some(level) = self.name(length)? {
                         return Some(level);
                     }
                 }
@@ -201,9 +205,8 @@ impl<'a> Head<'a> {
         (rest.starts_with(b", [") || glog()).then_some(level)
     }
 
-    /// A level as a word of its own: in capitals, or with something behind it that sets it apart.
-    fn word(&mut self) -> Option<Level> {
-        let length = self.count(|byte| byte.is_ascii_alphabetic());
+    /// A level as a word of its own, which has so many letters: in capitals, or with something behind it that sets it apart.
+    fn word(&self, length: usize) -> Option<Level> {
         let word = &self.rest[..length];
         let level = Level::of_word(word)?;
         let after = &self.rest[length..];
@@ -229,8 +232,13 @@ impl<'a> Head<'a> {
 
     /// What may stand between the time and the level: a zone, or the name of a logger. A logger may have
     /// the level for its last part, as in `app.ERROR:` of Monolog. `None`: here begins the text.
-    fn name(&mut self) -> Option<Option<Level>> {
-        let length = self.count(|byte| byte.is_ascii_alphanumeric() || b"._:/$@-".contains(&byte));
+    ///
+    /// `begin`: how much of it is known to be letters and digits.
+    fn name(&mut self, begin: usize) -> Option<Option<Level>> {
+        let in_name = |byte: &&u8| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'/' | b'$' | b'@' | b'-')
+        };
+        let length = begin + self.rest[begin..].iter().take_while(in_name).count();
         let name = self.take(length);
         if let Some(name) = name.strip_suffix(b":")
             && let Some(dot) = name.iter().rposition(|byte| *byte == b'.')
@@ -238,13 +246,13 @@ impl<'a> Head<'a> {
         {
             return Some(Some(level));
         }
-        let zone = name.len() <= 5 && name.iter().all(u8::is_ascii_uppercase);
-        let logger =
-            name.iter().any(|byte| b"._$@".contains(byte)) || name.windows(2).any(|two| two == b"::");
-        let set_apart = [&b" - "[..], b" | ", b"\t"]
-            .iter()
-            .any(|mark| self.rest.starts_with(mark));
-        (zone || logger || set_apart).then_some(None)
+        let zone = || name.len() <= 5 && name.iter().all(u8::is_ascii_uppercase);
+        let logger = || {
+            name.iter().any(|byte| matches!(byte, b'.' | b'_' | b'$' | b'@'))
+                || name.windows(2).any(|two| two == b"::")
+        };
+        let set_apart = matches!(self.rest, [b'\t', ..] | [b' ', b'-' | b'|', b' ', ..]);
+        (set_apart || zone() || logger()).then_some(None)
     }
 
     /// The inside of brackets: `[error]`, `[core:error]`, `[2026-01-02T03:04:05Z ERROR module]`. `None`:
