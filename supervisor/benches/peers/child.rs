@@ -30,6 +30,10 @@ pub enum Text {
     Plain,
     /// As in an access log: six quotation marks.
     Quoted,
+    /// As Python's logging writes it: the level behind time and name.
+    Leveled,
+    /// An object, as loggers of JSON write it: with a time and a level.
+    Json,
 }
 
 /// The length of a line, newline included.
@@ -45,6 +49,8 @@ impl Role {
             Role::Orphans(count) => ("orphans", count),
             Role::Lines(count, Text::Plain) => ("plain", count),
             Role::Lines(count, Text::Quoted) => ("quoted", count),
+            Role::Lines(count, Text::Leveled) => ("leveled", count),
+            Role::Lines(count, Text::Json) => ("json", count),
         };
         let program = std::env::current_exe().expect("/proc is mounted");
         [
@@ -70,6 +76,8 @@ pub fn main(started: u64, arguments: impl Iterator<Item = OsString>) -> Option<(
         b"orphans" => orphans(count, &mut reports),
         b"plain" => lines(started, count, Text::Plain, &mut reports),
         b"quoted" => lines(started, count, Text::Quoted, &mut reports),
+        b"leveled" => lines(started, count, Text::Leveled, &mut reports),
+        b"json" => lines(started, count, Text::Json, &mut reports),
         _ => None,
     }
 }
@@ -142,9 +150,15 @@ fn line(text: Text) -> Vec<u8> {
         Text::Quoted => {
             r#"198.51.100.7 - - [02/Jan/2026:03:04:05 +0000] "GET /up HTTP/1.1" 200 2 "-" "Mozilla/5.0" "#
         }
+        Text::Leveled => "2026-01-02 03:04:05,678 - checkout - ERROR - order 4711 was not paid ",
+        Text::Json => concat!(
+            r#"{"time":"2026-01-02T03:04:05.678901Z","level":"info","msg":"order paid","order":4711,"#,
+            r#""ms":182.5,"card":true,"warehouse":{"id":3},"note":""#
+        ),
     };
+    let end = if text == Text::Json { "\"}\n" } else { "\n" };
     let mut line = start.as_bytes().to_vec();
-    line.resize(LINE - 1, b'x');
-    line.push(b'\n');
+    line.resize(LINE - end.len(), b'x');
+    line.extend_from_slice(end.as_bytes());
     line
 }

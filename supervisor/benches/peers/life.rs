@@ -119,6 +119,7 @@ fn measure(contender: &mut Contender) -> Result<()> {
     let setting = Setting {
         health: Some(free_port()?),
         restart: false,
+        masked: 0,
     };
     let processes: usize = contender
         .roles

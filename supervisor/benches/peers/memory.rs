@@ -84,6 +84,7 @@ fn measure(contender: &mut Contender) -> Result<()> {
     let setting = Setting {
         health: Some(port),
         restart: false,
+        masked: 0,
     };
     let running = Running::start(&mut contender.peer.command(&stage, &contender.roles, setting)?)?;
     stage.expect("start", 3)?;

@@ -35,6 +35,8 @@ pub struct Setting {
     pub health: Option<u16>,
     /// Children that end are started again, as soon as the supervisor can.
     pub restart: bool,
+    /// Runmate resolves so many secrets and masks them in what the children print.
+    pub masked: usize,
 }
 
 /// What must be installed: the program, and the Debian package that has it.
@@ -124,6 +126,10 @@ impl Peer {
         {
             command.env_remove(key);
         }
+        if setting.masked > 0 {
+            let file = stage.write("secrets.json", &secrets(setting.masked))?;
+            command.env("RUNMATE_SECRETS_FILE", file);
+        }
         command
             .env_remove("PORT")
             .stdin(Stdio::null())
@@ -144,6 +150,13 @@ fn runmate_config(children: &[Vec<String>], setting: Setting) -> String {
         None => "off".into(),
     };
     let mut text = format!("[run]\nplatform = \"docker\"\n[health]\nlisten = \"{listen}\"\n");
+    if setting.masked > 0 {
+        text.push_str("[logs]\nmask = true\n");
+    }
+    for secret in 0..setting.masked {
+        let reference = reference(secret);
+        text.push_str(&format!("[secrets.SECRET_{secret}]\nfrom = \"{reference}\"\n"));
+    }
     for (index, argv) in children.iter().enumerate() {
         let name = if index == 0 {
             "app".into()
@@ -157,6 +170,25 @@ fn runmate_config(children: &[Vec<String>], setting: Setting) -> String {
         }
     }
     text
+}
+
+fn reference(secret: usize) -> String {
+    format!("arn:aws:secretsmanager:eu-west-1:123456789012:secret:bench-{secret}-AbCdEf")
+}
+
+/// Values that begin with letters which are common in the lines, as those of real passwords are.
+fn secrets(count: usize) -> String {
+    let value = |secret: usize| {
+        let letter = char::from(b'a' + (secret % 26) as u8);
+        format!(
+            "{letter}{:022x}{letter}",
+            (secret as u128 + 1) * 0x9e37_79b9_7f4a_7c15
+        )
+    };
+    let pairs: Vec<String> = (0..count)
+        .map(|secret| format!("{:?}: {:?}", reference(secret), value(secret)))
+        .collect();
+    format!("{{{}}}", pairs.join(", "))
 }
 
 fn write_services(directory: &Path, children: &[Vec<String>]) -> Result<()> {

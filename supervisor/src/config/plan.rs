@@ -278,7 +278,7 @@ pub struct Logs {
     pub format: LogFormat,
     /// The names and the shape of the fields of JSON lines.
     pub style: Style,
-    /// Names of fields that the user wants otherwise: the style's own to the user's.
+    /// Fields that the user wants called otherwise, by their words in every style.
     pub fields: BTreeMap<String, String>,
     /// Whether values of secrets are replaced in what processes print.
     pub mask: bool,

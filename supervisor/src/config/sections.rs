@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::reader::{Table, Value};
 use super::{Language, LogFormat, Logs, Multiline, Run, Style};
-use super::{keys, platform, process, suggest, units};
+use super::{fields, keys, platform, process, suggest, units};
 
 /// The envelope of a line needs some hundred bytes; beyond a mebibyte no collector takes a line.
 const MAX_LINE: std::ops::RangeInclusive<u64> = 256..=1 << 20;
@@ -19,6 +19,13 @@ pub(super) const MULTILINE: &[(&str, Multiline)] = &[
     ("node", Multiline::Only(Language::Node)),
     ("rust", Multiline::Only(Language::Rust)),
     ("off", Multiline::Off),
+];
+
+/// The words of the styles.
+pub(super) const STYLES: &[(&str, Style)] = &[
+    ("lambda", Style::Lambda),
+    ("ecs", Style::Ecs),
+    ("otel", Style::Otel),
 ];
 
 /// The keys of the whole document.
@@ -95,10 +102,9 @@ pub(super) fn run(value: Option<&Value>, env: &BTreeMap<String, String>) -> Run 
 pub(super) fn logs(value: Option<&Value>) -> Logs {
     let table = value.and_then(|value| value.table(Some(keys::LOGS), "a table [logs]"));
     let get = |name| table.as_ref().and_then(|table| table.get(name));
-    if let Some(table) = &table {
-        table.refuse_later(&["fields"]);
-    }
-    only(get("style"), "lambda", &["lambda", "ecs", "otel"]);
+    let style = get("style")
+        .and_then(|value| value.choice(STYLES))
+        .unwrap_or_default();
     let multiline = get("multiline").and_then(|value| value.choice(MULTILINE));
     let max_line = get("max_line").and_then(|value| {
         let size = value.size()?;
@@ -111,8 +117,10 @@ pub(super) fn logs(value: Option<&Value>) -> Logs {
         format: get("format")
             .and_then(|value| value.choice(process::FORMATS))
             .unwrap_or(LogFormat::Json),
-        style: Style::Lambda,
-        fields: BTreeMap::new(),
+        style,
+        fields: get("fields")
+            .map(|value| fields::read(&value, style))
+            .unwrap_or_default(),
         mask: get("mask").and_then(|value| value.bool()).unwrap_or(true),
         multiline: multiline.unwrap_or(Multiline::Auto),
         max_line: max_line.unwrap_or(15 << 10),

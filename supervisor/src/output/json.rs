@@ -105,7 +105,7 @@ fn fitting_text(text: &[u8], room: &mut usize) -> usize {
 
 /// How many bytes from the start need no escape. Eight bytes are looked at together in one integer,
 /// which is fast on every architecture and at every optimisation level.
-fn clean_prefix(bytes: &[u8]) -> usize {
+pub(super) fn clean_prefix(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const TOPS: u64 = ONES << 7;
     let needs_escape = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');

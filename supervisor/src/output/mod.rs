@@ -4,24 +4,32 @@
 //! lines → `join` makes one of a traceback's → `format` wraps each into its envelope → [`Sink`] puts the batch into the `queue` → its thread, the only one that
 //! ever writes to stdout, writes it with one system call. Lines never pass through the machine.
 //!
+//! Runmate's own lines come as events of `tracing`, by way of `own`.
+//!
 //! Memory is bounded: a stream stops reading while the queue is full, which holds its process back
 //! as an ordinary pipe would. Once stdout has taken nothing at all for the configured time, lines are
 //! dropped and counted instead, and the count is reported as soon as there is room again.
 
+mod envelope;
 mod event;
 mod format;
 mod frame;
 mod join;
 mod json;
+mod level;
 mod mask;
+mod names;
 mod object;
+mod own;
 mod queue;
 mod sink;
 mod stream;
 mod time;
 
-pub use event::{Level, Line};
+pub use event::{Line, Look};
 pub use format::{Formatter, Origin};
+pub use level::Level;
 pub use mask::Masks;
+pub use names::Names;
 pub use sink::{Sink, SinkOptions};
 pub use stream::{Scratch, Stream, Watch};

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::event::{Level, Line};
-use crate::config::LogFormat;
+use super::event::{Line, Look};
+use super::level::Level;
 use crate::process::sys;
 
 /// Batches up to this size are joined to the one before them, so that many small lines cost few
@@ -36,7 +36,7 @@ pub(super) struct Shared {
     work: Condvar,
     /// For the loop: stdout has moved.
     pub moved: Notify,
-    format: LogFormat,
+    look: Look,
 }
 
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub(super) struct Queue {
 }
 
 impl Shared {
-    pub fn new(format: LogFormat) -> Shared {
+    pub fn new(look: Look) -> Shared {
         let queue = Queue {
             batches: VecDeque::new(),
             bytes: 0,
@@ -76,7 +76,7 @@ impl Shared {
             queue: Mutex::new(queue),
             work: Condvar::new(),
             moved: Notify::new(),
-            format,
+            look,
         }
     }
 
@@ -138,7 +138,7 @@ impl Shared {
                 return batch;
             }
             // Not only in front of the next line, which may be long in coming.
-            if let Some(report) = queue.report(self.format) {
+            if let Some(report) = queue.report(&self.look) {
                 queue.bytes += report.len();
                 return report;
             }
@@ -191,7 +191,7 @@ impl Queue {
     }
 
     /// The line that says how many were lost; `None` if none were, or nobody would hear of it.
-    pub fn report(&mut self, format: LogFormat) -> Option<Vec<u8>> {
+    pub fn report(&mut self, look: &Look) -> Option<Vec<u8>> {
         if self.dropped.is_empty() || self.broken {
             return None;
         }
@@ -210,7 +210,7 @@ impl Queue {
         .with("lines", total)
         .with("by_process", serde_json::Value::Object(by_process));
         let mut batch = self.buffer();
-        line.write(&mut batch, format, SystemTime::now());
+        line.write(&mut batch, look, SystemTime::now());
         Some(batch)
     }
 }

@@ -1,33 +1,30 @@
 //! The one way to stdout, and the rules for a stdout that is slow, stuck or gone.
 
-use std::cell::OnceCell;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, timeout_at};
+use tracing::Dispatch;
 
-use super::event::Line;
+use super::event::{Line, Look};
 use super::mask::Masks;
+use super::names::Names;
+use super::own::{self, Writer};
 use super::queue::{Shared, Stdout};
 use crate::config::LogFormat;
 
 /// How the sink behaves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct SinkOptions {
-    /// The format of runmate's own lines.
-    pub format: LogFormat,
+    /// How lines look.
+    pub look: Look,
     /// How many bytes may wait for stdout before readers are held back.
     pub capacity: usize,
     /// How long they may be held back by a stdout that does not move at all.
     pub blocked: Duration,
 }
-
-/// Runmate's own lines never wait. While the queue is full, this much of them is queued all the same:
-/// they are few, and they say why.
-const OWN_EXTRA: usize = 64 << 10;
 
 /// The way to stdout. Belongs to the event loop's thread.
 #[derive(Debug)]
@@ -35,7 +32,9 @@ pub struct Sink {
     options: SinkOptions,
     shared: Arc<Shared>,
     /// Set once the secrets are there, before the first process starts.
-    masks: OnceCell<Rc<Masks>>,
+    masks: Arc<OnceLock<Arc<Masks>>>,
+    /// Where runmate's own lines go first.
+    pub(super) dispatch: Dispatch,
 }
 
 /// What to do with a chunk that is about to be read.
@@ -53,62 +52,69 @@ impl Sink {
     /// # Errors
     /// If no thread can be started.
     pub fn start(stdout: OwnedFd, options: SinkOptions) -> io::Result<Sink> {
-        let shared = Arc::new(Shared::new(options.format));
+        let shared = Arc::new(Shared::new(options.look.clone()));
         let writer = Arc::clone(&shared);
         let stdout = Stdout::new(stdout);
         std::thread::Builder::new()
             .name("stdout".into())
             .stack_size(128 << 10)
             .spawn(move || writer.write_all_batches(&stdout))?;
+        let masks = Arc::new(OnceLock::new());
+        let dispatch = Writer {
+            shared: Arc::clone(&shared),
+            look: options.look.clone(),
+            capacity: options.capacity,
+            masks: Arc::clone(&masks),
+        }
+        .dispatch();
         Ok(Sink {
             options,
             shared,
-            masks: OnceCell::new(),
+            masks,
+            dispatch,
         })
+    }
+
+    /// From here on what libraries warn of becomes lines, too. For the one sink that is there as long as
+    /// the program; others change nothing.
+    pub fn hear_libraries(&self) {
+        let _ = tracing::dispatcher::set_global_default(self.dispatch.clone());
     }
 
     /// The format of runmate's own lines.
     pub fn format(&self) -> LogFormat {
-        self.options.format
+        self.options.look.format
+    }
+
+    /// What the fields of JSON lines are called.
+    pub fn names(&self) -> Arc<Names> {
+        Arc::clone(&self.options.look.names)
     }
 
     /// From here on these secrets do not come out: in runmate's own lines, and in those of the streams that are
     /// made after this.
     pub fn hide(&self, masks: Masks) {
         // Secrets are resolved once.
-        let _ = self.masks.set(Rc::new(masks));
+        let _ = self.masks.set(Arc::new(masks));
     }
 
     /// What must not come out.
-    pub(super) fn masks(&self) -> Option<Rc<Masks>> {
+    pub(super) fn masks(&self) -> Option<Arc<Masks>> {
         self.masks.get().cloned()
     }
 
     /// Writes a line of runmate's own.
     pub fn line(&self, line: &Line) {
-        let line = &line.masked(self.masks.get().map(Rc::as_ref));
-        let mut queue = self.shared.lock();
-        let full = queue.bytes >= self.options.capacity;
-        if !full {
-            queue.own_over = 0;
-        } else if queue.own_over >= OWN_EXTRA {
-            return queue.count_dropped("runmate", 1);
-        }
-        let report = (!full).then(|| queue.report(self.options.format)).flatten();
-        let mut batch = report.unwrap_or_else(|| queue.buffer());
-        line.write(&mut batch, self.options.format, SystemTime::now());
-        if full {
-            queue.own_over += batch.len();
-        }
-        self.shared.push(queue, batch);
+        tracing::dispatcher::with_default(&self.dispatch, || own::send(line));
     }
 
-    /// Writes the last line, with the number of those that were lost before it. Nothing keeps it out.
+    /// Writes the last line, with the number of those that were lost before it. Nothing keeps it out, and
+    /// it takes no way round.
     pub fn last_line(&self, line: &Line) {
-        let line = &line.masked(self.masks.get().map(Rc::as_ref));
+        let line = &line.masked(self.masks.get().map(Arc::as_ref));
         let mut queue = self.shared.lock();
-        let mut batch = queue.report(self.options.format).unwrap_or_default();
-        line.write(&mut batch, self.options.format, SystemTime::now());
+        let mut batch = queue.report(&self.options.look).unwrap_or_default();
+        line.write(&mut batch, &self.options.look, SystemTime::now());
         self.shared.push(queue, batch);
     }
 
@@ -150,7 +156,7 @@ impl Sink {
         let mut queue = self.shared.lock();
         if queue.bytes < self.options.capacity {
             queue.full_since = None;
-            if let Some(report) = queue.report(self.options.format) {
+            if let Some(report) = queue.report(&self.options.look) {
                 self.shared.push(queue, report);
             }
             return Ok(Admission::Write);

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::format::{Formatter, Origin, Stamp};
 use super::frame::{Framer, Piece};
 use super::join::{Joined, Joiner};
+use super::level::Level;
 use super::mask::Masker;
 use super::sink::{Admission, Sink};
 use crate::config::{LogFormat, Logs};
@@ -124,7 +125,7 @@ impl Stream {
         sink: Rc<Sink>,
         scratch: Scratch,
     ) -> io::Result<Stream> {
-        let formatter = Formatter::new(format, &origin, logs.max_line);
+        let formatter = Formatter::new(format, sink.names(), &origin, logs.max_line);
         let framer = Framer::new(formatter.room());
         let masker = sink.masks().map(Masker::new);
         // In the other formats a line is a line.
@@ -282,9 +283,9 @@ impl Stream {
             }
             let joined = joiner
                 .as_mut()
-                .map(|joiner| joiner.feed(piece, &mut |piece, stamp| out.give(piece, stamp, false)));
+                .map(|joiner| joiner.feed(piece, &mut |piece, stamp| out.give_held(piece, stamp)));
             if joined != Some(Joined::Held) {
-                out.give(piece, stamp, valid);
+                out.give(piece, None, stamp, valid);
             }
         };
         let mut used = framer.feed(&bytes[..ready], &mut each);
@@ -298,7 +299,7 @@ impl Stream {
             masker.took(used);
         }
         if let Some(joiner) = joiner.as_mut().filter(|_| end) {
-            joiner.release(&mut |piece, stamp| out.give(piece, stamp, false));
+            joiner.release(&mut |piece, stamp| out.give_held(piece, stamp));
         }
         out.push(&self.process);
     }
@@ -316,7 +317,7 @@ impl Stream {
             return;
         };
         let mut out = Out::new(&self.sink, admission, formatter, lost);
-        joiner.release(&mut |piece, stamp| out.give(piece, stamp, false));
+        joiner.release(&mut |piece, stamp| out.give_held(piece, stamp));
         out.push(&self.process);
     }
 }
@@ -352,11 +353,19 @@ impl<'a> Out<'a> {
         }
     }
 
-    /// Writes or counts a piece. `valid` says that its bytes are known to be UTF-8.
+    /// Writes or counts what was held: a traceback, or a line that might have begun one.
+    fn give_held(&mut self, piece: Piece<'_>, stamp: Stamp) {
+        // No line has a newline within.
+        let level = memchr::memchr(b'\n', piece.bytes).map(|_| Level::Error);
+        self.give(piece, level, stamp, false);
+    }
+
+    /// Writes or counts a piece. `level` is that of the line if somebody knows it; `valid` says that its bytes are
+    /// known to be UTF-8.
     #[inline]
-    fn give(&mut self, piece: Piece<'_>, stamp: Stamp, valid: bool) {
+    fn give(&mut self, piece: Piece<'_>, level: Option<Level>, stamp: Stamp, valid: bool) {
         match self.admission {
-            Admission::Write => self.formatter.write(&mut self.batch, piece, stamp, valid),
+            Admission::Write => self.formatter.write(&mut self.batch, piece, level, stamp, valid),
             Admission::Drop => {
                 self.formatter.skip(piece);
                 // Only a traceback has any within.

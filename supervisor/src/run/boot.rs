@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -23,7 +24,7 @@ use super::supervisor::{GROUP_POLL, Supervisor};
 use super::telemetry::{LAST_EXPORT, Telemetry};
 use crate::config::{self, Inputs, LogFormat, Source};
 use crate::machine::{Event, Machine, Plan};
-use crate::output::{Level, Line, Sink, SinkOptions};
+use crate::output::{Level, Line, Look, Names, Sink, SinkOptions};
 use crate::process::sys;
 use crate::secrets::environment::Inherited;
 use crate::trace::Context;
@@ -77,13 +78,17 @@ async fn supervise(options: &Options, zero: Instant) -> i32 {
         Err(errors) => return refuse(zero, &errors).await,
     };
     let sink = match start_sink(SinkOptions {
-        format: config.logs.format,
+        look: Look {
+            format: config.logs.format,
+            names: Arc::new(Names::new(config.logs.style, &config.logs.fields)),
+        },
         capacity: QUEUE,
         blocked: config.logs.blocked,
     }) {
         Ok(sink) => Rc::new(sink),
         Err(error) => return fail_early(zero, &format!("cannot start the log writer: {error}")),
     };
+    sink.hear_libraries();
     let mut telemetry = Telemetry::new(&config, &inherited, zero);
     say_hello(&sink, &config, telemetry.current());
     let listener = match config.health.listen.map(health::bind) {
@@ -294,7 +299,10 @@ fn say_hello(sink: &Sink, config: &config::Plan, span: Option<Context>) {
 /// The configuration is wrong: every error is a line, and nothing is started.
 async fn refuse(zero: Instant, errors: &config::ConfigErrors) -> i32 {
     let options = SinkOptions {
-        format: LogFormat::Json,
+        look: Look {
+            format: LogFormat::Json,
+            names: Arc::default(),
+        },
         capacity: QUEUE,
         blocked: Duration::from_secs(5),
     };

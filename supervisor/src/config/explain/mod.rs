@@ -2,6 +2,7 @@
 //! be secrets.
 
 mod checks;
+mod logs;
 mod trace;
 
 use std::fmt;
@@ -14,10 +15,9 @@ use crate::machine::{Kind, OnExit, ProcessId, Restart, Scope};
 
 use runmate_secrets::Form;
 
-use super::sections::MULTILINE;
 use super::{
-    Command, EnvInherit, LogFormat, Migrate, MigrateWork, Multiline, Otherwise, Plan, Probe, Process, Secret,
-    Source, Stdin, graph, units,
+    Command, EnvInherit, LogFormat, Migrate, MigrateWork, Otherwise, Plan, Probe, Process, Secret, Source,
+    Stdin, graph, units,
 };
 
 /// A plan in lines, the processes in the order they start.
@@ -39,18 +39,7 @@ pub fn explain(plan: &Plan) -> String {
     for check in &plan.health.checks {
         line("check", checks::line(check, plan));
     }
-    let logs = &plan.logs;
-    line(
-        "logs",
-        format!(
-            "{}, secrets {}masked, tracebacks joined: {}, lines up to {} bytes, blocked at most {}",
-            logs.format,
-            if logs.mask { "" } else { "not " },
-            multiline(logs.multiline),
-            logs.max_line,
-            units::show(logs.blocked)
-        ),
-    );
+    line("logs", logs::line(&plan.logs));
     line("trace", trace::line(&plan.trace));
     for secret in &plan.secrets.wanted {
         line("secret", describe(secret));
@@ -136,13 +125,7 @@ pub fn explain_json(plan: &Plan) -> Value {
             "details": if plan.health.public_details { "public" } else { "token" },
             "checks": plan.health.checks.iter().map(|check| checks::json(check, plan)).collect::<Vec<_>>(),
         },
-        "logs": {
-            "format": plan.logs.format.to_string(),
-            "mask": plan.logs.mask,
-            "multiline": multiline(plan.logs.multiline),
-            "max_line": plan.logs.max_line,
-            "blocked_ms": millis(plan.logs.blocked),
-        },
+        "logs": logs::json(&plan.logs),
         "trace": trace::json(&plan.trace),
         "secrets": {
             "timeout_ms": millis(plan.secrets.timeout),
@@ -348,13 +331,6 @@ impl fmt::Display for Source {
             Source::CommandLine => f.write_str("none, only the command line"),
         }
     }
-}
-
-/// As the file writes it.
-fn multiline(multiline: Multiline) -> &'static str {
-    let mut all = MULTILINE.iter();
-    all.find_map(|(word, one)| (*one == multiline).then_some(*word))
-        .expect("every one has a word")
 }
 
 impl fmt::Display for LogFormat {

@@ -5,6 +5,7 @@ mod checks;
 mod good;
 mod health;
 mod later;
+mod logs;
 mod properties;
 mod search;
 mod secrets;

@@ -11,7 +11,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ impl Masks {
 /// Masks what one stream brings, chunk by chunk.
 #[derive(Debug)]
 pub(super) struct Masker {
-    masks: Rc<Masks>,
+    masks: Arc<Masks>,
     /// What lies at the beginning of the next chunk and is masked already.
     decided: usize,
     /// How much of what follows it belongs to a secret whose mask is written.
@@ -62,7 +62,7 @@ pub(super) struct Masker {
 }
 
 impl Masker {
-    pub fn new(masks: Rc<Masks>) -> Masker {
+    pub fn new(masks: Arc<Masks>) -> Masker {
         Masker {
             masks,
             decided: 0,

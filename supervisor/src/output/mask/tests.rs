@@ -1,14 +1,14 @@
 use super::*;
 use proptest::prelude::*;
 
-fn masks(values: &[&str]) -> Rc<Masks> {
-    Rc::new(Masks::new(values.iter().map(|value| value.as_bytes())).expect("something to find"))
+fn masks(values: &[&str]) -> Arc<Masks> {
+    Arc::new(Masks::new(values.iter().map(|value| value.as_bytes())).expect("something to find"))
 }
 
 /// What comes out if the text arrives in chunks that end at these places, and every part longer than `room`
 /// goes out at once.
-fn masked(masks: &Rc<Masks>, text: &[u8], cuts: &[usize], room: usize) -> Vec<u8> {
-    let mut masker = Masker::new(Rc::clone(masks));
+fn masked(masks: &Arc<Masks>, text: &[u8], cuts: &[usize], room: usize) -> Vec<u8> {
+    let mut masker = Masker::new(Arc::clone(masks));
     let mut carry = Vec::new();
     let mut out = Vec::new();
     let mut from = 0;
@@ -171,9 +171,9 @@ fn needles() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop::collection::vec(needle, 1..12)
 }
 
-fn finder_of(needles: &[Vec<u8>]) -> Rc<Masks> {
+fn finder_of(needles: &[Vec<u8>]) -> Arc<Masks> {
     let needles = needles.iter().map(|needle| needle.clone().into()).collect();
-    Rc::new(Masks(Finder::new(needles).expect("long enough")))
+    Arc::new(Masks(Finder::new(needles).expect("long enough")))
 }
 
 proptest! {
