@@ -29,7 +29,10 @@ fn a_task_continues_the_trace_of_the_boot_by_both_protocols() {
             spans.find(|span| span["span"] == seed["parent"]).cloned()
         });
         assert_eq!(parent["attributes"]["runmate.process.name"], "seed", "{parent:#}");
-        assert_eq!((&seed["trace"], &parent["trace"]), (&boot["trace"], &boot["trace"]));
+        assert_eq!(
+            (&seed["trace"], &parent["trace"]),
+            (&boot["trace"], &boot["trace"])
+        );
         assert_eq!(parent["parent"], boot["span"], "{parent:#}");
         // Both forms in its environment name the same span.
         let line = run.wait_for("what the task found", |line| line.get("w3c").is_some());
