@@ -2,8 +2,8 @@
 # Puts in place what `make test` and `make bench` need beyond cargo: a few Debian packages, a Docker
 # daemon that answers, a Debian base image that no registry has to deliver, an emulator of AWS (moto,
 # from PyPI, in a directory of its own), two readers of metrics (promtool and prometheus-client),
-# frameworks that migrate databases (Debian and PyPI), OpenTelemetry for Python, and sqlx-cli. Changes nothing when all of it is
-# there (about a fifth of a second).
+# frameworks that migrate databases (Debian and PyPI), OpenTelemetry for Python, and sqlx-cli.
+# Changes nothing when all of it is there (about a fifth of a second).
 #
 #   scripts/setup-tests.sh         for the tests
 #   scripts/setup-tests.sh bench   the supervisors that the benchmarks compare with, too

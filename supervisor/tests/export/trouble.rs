@@ -130,6 +130,22 @@ fn a_refusal_is_told_and_not_asked_for_again() {
 }
 
 #[test]
+fn no_half_of_a_long_token_is_told() {
+    let receiver = Receiver::with(&["--mode", "refuse"]);
+    let token = "hunter2".repeat(60);
+    for exporter in BOTH {
+        let headers = format!("authorization=Bearer {token}");
+        let headers = ("OTEL_EXPORTER_OTLP_HEADERS", &*headers);
+        let outcome = export(&job(exporter, Some(&endpoint(&receiver, exporter))), &[headers]);
+        let why = outcome.why();
+        assert!(
+            !why.contains("hunter") && why.chars().count() <= 303,
+            "{exporter}: {why}"
+        );
+    }
+}
+
+#[test]
 fn who_is_busy_is_asked_again() {
     let mut receiver = Receiver::start();
     for exporter in BOTH {

@@ -7,8 +7,8 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
-/// As long as the words of a server may be, in characters.
-const LONGEST: usize = 200;
+/// As long as an answer may be, in characters.
+const LONGEST: usize = 300;
 
 /// What was said last, from all who hear it.
 #[derive(Clone, Debug, Default)]
@@ -46,11 +46,16 @@ impl Heard {
     }
 }
 
-/// On one line, without control characters, and no longer than a line should be.
+/// On one line, without control characters.
 pub(super) fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    let mut line = words.join(" ");
+    words.join(" ")
+}
+
+/// No longer than a line should be. The last thing that is done to it: a cut may leave the half of a word that would
+/// have been kept quiet as a whole.
+pub(super) fn cut(mut line: String) -> String {
     if let Some((end, _)) = line.char_indices().nth(LONGEST) {
         line.truncate(end);
         line.push_str("...");

@@ -179,6 +179,5 @@ mod tests {
         ] {
             assert_eq!(reason(body), expected);
         }
-        assert!(reason(&[b'x'; 1000]).len() < 210);
     }
 }

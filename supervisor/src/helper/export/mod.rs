@@ -28,7 +28,7 @@ use runmate_secrets::Signer;
 use tokio::time::{Instant, timeout_at};
 use tracing_subscriber::layer::SubscriberExt;
 
-use self::heard::{Heard, Listener, one_line};
+use self::heard::{Heard, Listener, cut, one_line};
 use self::hush::Hush;
 use self::resource::Ecs;
 use super::ANSWER_FD;
@@ -85,7 +85,7 @@ fn perform(job: Job) -> Answer {
     let answer = runtime.block_on(export(job, heard));
     // A lookup of a name that hangs keeps a thread, which must not keep us.
     runtime.shutdown_background();
-    answer.map_err(|why| one_line(&hush.hush(&why)))
+    answer.map_err(|why| cut(hush.hush(&one_line(&why))))
 }
 
 /// Makes the environment what the libraries are to see of it. The program has one thread yet.
