@@ -16,7 +16,7 @@ fn run(logs: &str, program: &str) -> Exit {
     let program = json!(["python3", "-c", program]);
     let config = format!(
         "[logs]\n{logs}\n[secrets.DATABASE_URL]\nfrom = \"{DB}\"\nas = \"database-url\"\n\
-         [secrets.FALLBACK]\ndefault = \"not-so-secret\"\n[secrets.PEM]\nfrom = \"{PEM}\"\nas = \"file\"\n\
+         [secrets.FALLBACK]\nfrom = \"file:nowhere\"\ndefault = \"not-so-secret\"\n[secrets.PEM]\nfrom = \"{PEM}\"\nas = \"file\"\n\
          [process.app]\ncommand = {program}\n"
     );
     let setup = Setup::new(&config).any_output();
@@ -24,11 +24,14 @@ fn run(logs: &str, program: &str) -> Exit {
         json!({"engine": "postgres", "host": "db.example.com", "username": "app", "password": "pass/word+1"});
     let values = json!({(KEY): SECRET, (PEM): PRIVATE, (DB): database.to_string()});
     std::fs::write(setup.dir().join("secrets.json"), values.to_string()).expect("write");
-    setup
+    let run = setup
         .env("RUNMATE_SECRETS_FILE", "secrets.json")
         .env("KEY", KEY)
-        .start()
-        .exit()
+        .start();
+    // Not `exit`: as text the last line is no JSON.
+    let exit = run.end();
+    assert_eq!(exit.code, Some(0), "{}", run.said());
+    exit
 }
 
 /// What the program printed, as it came out.

@@ -148,7 +148,7 @@ fn a_plan_is_explained_in_start_order() {
 platform   docker
 drain      drain_delay 0s, stop_budget 9s
 health     0.0.0.0:9180 (default), no details: no token is set
-logs       json, lines up to 15360 bytes, blocked at most 5s
+logs       json, secrets masked, tracebacks joined: auto, lines up to 15360 bytes, blocked at most 5s
 trace      off
 
 1. init (task)

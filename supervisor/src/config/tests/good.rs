@@ -202,7 +202,7 @@ fn run_health_and_logs_read() {
         .health;
     assert_eq!((health.token, health.public_details), (None, true));
 
-    let logs = "[logs]\nformat = \"text\"\nstyle = \"lambda\"\nmultiline = \"off\"\nmax_line = \"1MiB\"\nblocked = \"0s\"\n[trace]\nexporter = \"off\"\nservice = \"x\"";
+    let logs = "[logs]\nformat = \"text\"\nstyle = \"lambda\"\nmask = false\nmultiline = \"java\"\nmax_line = \"1MiB\"\nblocked = \"0s\"\n[trace]\nexporter = \"off\"\nservice = \"x\"";
     let plan = world.read(&format!("{app}{logs}")).unwrap();
     assert_eq!(
         plan.logs,
@@ -211,7 +211,7 @@ fn run_health_and_logs_read() {
             style: crate::config::Style::Lambda,
             fields: Default::default(),
             mask: false,
-            multiline: crate::config::Multiline::Off,
+            multiline: crate::config::Multiline::Only(crate::config::Language::Java),
             max_line: 1 << 20,
             blocked: Duration::ZERO
         }

@@ -71,8 +71,8 @@ fn a_command_alone_is_the_process_app_with_all_defaults() {
             format: LogFormat::Json,
             style: crate::config::Style::Lambda,
             fields: Default::default(),
-            mask: false,
-            multiline: crate::config::Multiline::Off,
+            mask: true,
+            multiline: crate::config::Multiline::Auto,
             max_line: 15360,
             blocked: Duration::from_secs(5)
         }

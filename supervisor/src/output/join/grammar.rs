@@ -281,16 +281,19 @@ fn names_exception(line: &[u8]) -> bool {
 /// The language of a line that begins with the name of an error: `java.lang.IllegalStateException: text`,
 /// `TypeError: text`, `Error [ERR_X]: text`.
 fn error_named_by(line: &[u8]) -> Option<Language> {
-    /// The names of classes are long, but not this long.
-    const LONGEST_NAME: usize = 200;
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.$".contains(byte);
-    let head = &line[..line.len().min(LONGEST_NAME)];
-    let end = head.iter().position(|byte| !is_part(byte)).unwrap_or(head.len());
-    let (name, after) = line.split_at(end);
-    let follows = after.trim_ascii().is_empty() || after.starts_with(b":") || after.starts_with(b" [");
+    // Nearly every line ends here: what it says before its first colon, or all of it, is no such name. That is
+    // looked for from behind; a long first word must not cost anything.
+    let head = memchr::memchr(b':', line).map_or(line.trim_ascii_end(), |colon| &line[..colon]);
+    let name = match head.last()? {
+        b']' => &head[..memchr::memmem::find(head, b" [")?],
+        // Of `Error`, `Exception`, `Throwable`.
+        b'r' | b'n' | b'e' => head,
+        _ => return None,
+    };
     let is_error = name.ends_with(b"Error");
     let is_class = is_error || name.ends_with(b"Exception") || name.ends_with(b"Throwable");
-    if !follows || !is_class {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.$".contains(byte);
+    if !is_class || !name.iter().all(is_part) {
         return None;
     }
     let dotted = name.contains(&b'.');
