@@ -10,6 +10,7 @@ mod check;
 mod error;
 mod expand;
 mod explain;
+mod forwarding;
 mod graph;
 mod health;
 mod keys;
@@ -253,9 +254,11 @@ fn processes(root: &Table, inputs: &Inputs, format: LogFormat) -> (Vec<Process>,
         };
         processes.push(process::read(header, &context));
     }
-    for (process, after) in processes.iter_mut().zip(graph::after(&headers)) {
+    let sources = forwarding::sources(&headers);
+    for (process, after) in processes.iter_mut().zip(graph::after(&headers, &sources)) {
         process.policy.after = after;
     }
+    forwarding::connect(&headers, main, sources, &mut processes);
     one_terminal(&headers, &processes);
     (processes, main.unwrap_or(0))
 }

@@ -7,8 +7,13 @@
 //! Memory is bounded: a stream stops reading while the queue is full, which holds its process back
 //! as an ordinary pipe would. Once stdout has taken nothing at all for the configured time, lines are
 //! dropped and counted instead, and the count is reported as soon as there is room again.
+//!
+//! Lines that other processes take on their stdin leave the stream by a [`Fork`], into the [`Feed`] of each.
 
+mod counts;
 mod event;
+mod feed;
+mod fork;
 mod format;
 mod frame;
 mod json;
@@ -18,7 +23,10 @@ mod sink;
 mod stream;
 mod time;
 
+pub use counts::{Count, FeedCounts, StreamCounts};
 pub use event::{Level, Line};
+pub use feed::{Feed, FeedOptions, FeedSource};
+pub use fork::Fork;
 pub use format::{Formatter, Origin};
 pub use sink::{Sink, SinkOptions};
 pub use stream::{Scratch, Stream, Watch};

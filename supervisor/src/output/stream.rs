@@ -4,9 +4,12 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::net::unix::pipe;
 
+use super::counts::StreamCounts;
+use super::fork::Fork;
 use super::format::{Formatter, Origin, Stamp};
 use super::frame::{Framer, Piece};
 use super::sink::{Admission, Sink};
@@ -69,6 +72,9 @@ pub struct Stream {
     sink: Rc<Sink>,
     scratch: Scratch,
     process: String,
+    counts: Arc<StreamCounts>,
+    /// Where its lines go besides stdout, or instead of it.
+    fork: Option<Fork>,
     state: RefCell<State>,
 }
 
@@ -123,6 +129,8 @@ impl Stream {
             sink,
             scratch,
             process: origin.process,
+            counts: Arc::default(),
+            fork: None,
             state: RefCell::new(State {
                 framer,
                 formatter,
@@ -134,10 +142,35 @@ impl Stream {
         })
     }
 
+    /// Has its lines go to others, too, or only to them.
+    pub fn forked(mut self, fork: Option<Fork>) -> Stream {
+        self.fork = fork;
+        self
+    }
+
+    /// Has its lines counted there.
+    pub fn counted(mut self, counts: Arc<StreamCounts>) -> Stream {
+        self.counts = counts;
+        self
+    }
+
+    /// The name of the process that writes it.
+    pub fn process(&self) -> &str {
+        &self.process
+    }
+
+    /// Waits until a chunk may be read, and says what stdout gets of it.
+    async fn admit(&self) -> Admission {
+        match &self.fork {
+            None => self.sink.admit().await,
+            Some(fork) => fork.admit(&self.sink).await,
+        }
+    }
+
     /// Reads until the end of the pipe, holding its process back while stdout is full.
     pub async fn run(self: Rc<Self>) {
         while self.pipe.readable().await.is_ok() {
-            let admission = self.sink.admit().await;
+            let admission = self.admit().await;
             if self.read(admission, Ask::Loop) == Progress::End {
                 return;
             }
@@ -149,12 +182,25 @@ impl Stream {
     /// Reads what is there now, without waiting, as far as there is room for it.
     pub fn catch_up(&self) {
         for _ in 0..FULL_PIPE {
-            let Some(admission) = self.sink.try_admit() else {
-                return;
+            let admission = match &self.fork {
+                None => self.sink.try_admit(),
+                Some(fork) => fork.try_admit(&self.sink),
             };
+            let Some(admission) = admission else { return };
             if self.read(admission, Ask::Kernel) != Progress::Some {
                 return;
             }
+        }
+    }
+
+    /// Reads what is there now. Waits for room as [`Stream::run`] does.
+    pub async fn read_all(&self) {
+        loop {
+            let admission = self.admit().await;
+            if self.read(admission, Ask::Kernel) != Progress::Some {
+                return;
+            }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -162,7 +208,7 @@ impl Stream {
     /// room as [`Stream::run`] does.
     pub async fn finish(&self) {
         loop {
-            let admission = self.sink.admit().await;
+            let admission = self.admit().await;
             if self.read(admission, Ask::Kernel) != Progress::Some {
                 return self.end(admission);
             }
@@ -206,6 +252,7 @@ impl Stream {
                 return Progress::End;
             }
         };
+        self.counts.bytes.add(count as u64);
         scratch[..carried].copy_from_slice(&state.carry);
         let bytes = &scratch[..carried + count];
         let used = self.give_out(&mut state, bytes, admission, false);
@@ -232,10 +279,12 @@ impl Stream {
             part_lost,
             ..
         } = state;
-        let mut dropped = 0;
-        let mut batch = match admission {
-            Admission::Write => self.sink.buffer(),
-            Admission::Drop => Vec::new(),
+        let (mut lines, mut dropped) = (0, 0);
+        let fork = self.fork.as_ref();
+        let writes = admission == Admission::Write || fork.is_some_and(Fork::shares_lines);
+        let mut batch = match writes {
+            true => self.sink.buffer(),
+            false => Vec::new(),
         };
         let stamp = Stamp::now();
         // Most chunks are valid as a whole, and then so are their lines.
@@ -244,13 +293,15 @@ impl Stream {
             if watch.as_ref().is_some_and(|watch| watch.look(piece.bytes)) {
                 *watch = None;
             }
-            match admission {
-                Admission::Write => formatter.write(&mut batch, piece, stamp, valid),
-                Admission::Drop => {
-                    formatter.skip(piece);
-                    *part_lost = true;
-                }
+            match writes {
+                true => formatter.write(&mut batch, piece, stamp, valid),
+                false => formatter.skip(piece),
             }
+            *part_lost |= admission == Admission::Drop;
+            if let Some(fork) = fork {
+                fork.take(piece, stamp, valid);
+            }
+            lines += u64::from(piece.last);
             // A line counts once, when it ends, if any part of it was lost.
             if piece.last && std::mem::take(part_lost) {
                 dropped += 1;
@@ -263,7 +314,16 @@ impl Stream {
             framer.feed(bytes, each)
         };
         self.sink.count_dropped(&self.process, dropped);
-        if admission == Admission::Write {
+        self.counts.lines.add(lines);
+        self.counts.dropped.add(dropped);
+        if let Some(fork) = fork {
+            fork.give(&batch);
+        }
+        if admission != Admission::Write {
+            // Whatever is in it is not for stdout; the buffer goes back.
+            batch.clear();
+        }
+        if writes {
             self.sink.push(batch);
         }
         used

@@ -16,7 +16,7 @@ use super::outcomes::Seen;
 use super::probes::{self, Message};
 use super::{log, ports};
 use crate::config;
-use crate::machine::{Action, Cause, End, Event, Machine, ProcessId, Report};
+use crate::machine::{Action, Cause, End, Event, Machine, ProcessId, Report, Target};
 use crate::output::{Level, Line, Sink, Stream};
 use crate::process;
 use crate::secrets::Files;
@@ -226,9 +226,12 @@ impl Supervisor {
             Message::NotYet(process, pid, why) if self.children.is_current(process, pid) => {
                 self.children.not_yet(process, why);
             }
+            Message::Forwarded(process, pid) if self.children.is_current(process, pid) => {
+                self.children.send_held(process);
+            }
             Message::Looked(seen) => self.looked(*seen),
             // Of an earlier life.
-            Message::Ready(..) | Message::NotYet(..) => {}
+            Message::Ready(..) | Message::NotYet(..) | Message::Forwarded(..) => {}
             // A look that begins now would only be in the way of the stop.
             Message::Run(Errand::Check(..) | Errand::Helper(..), ..) if self.is_stopping() => {}
             Message::Run(errand, id, reply) => self.children.run(errand, id, reply),
@@ -294,7 +297,7 @@ impl Supervisor {
     fn perform(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Spawn(process) => return Some(self.children.spawn(process)),
-            Action::Signal(process, target, signal) => self.children.signal(process, target, signal),
+            Action::Signal(process, target, signal) => self.send(process, target, signal),
             Action::Sweep(signal) => {
                 // Mostly nobody is left, and then there is no need to read /proc.
                 if !self.children.reap().any_left {
@@ -309,6 +312,16 @@ impl Supervisor {
             Action::Exit { code, cause } => self.exit = Some((code, cause)),
         }
         None
+    }
+
+    fn send(&mut self, process: ProcessId, target: Target, signal: Signal) {
+        let is_stop = signal == self.plan.processes[process.0].policy.stop.signal;
+        match self.machine.killed_at(process) {
+            Some(killed_at) if is_stop && self.is_stopping() => {
+                self.children.stop(process, target, signal, self.zero + killed_at);
+            }
+            _ => self.children.signal(process, target, signal),
+        }
     }
 
     fn report(&mut self, report: &Report) {
@@ -333,7 +346,12 @@ impl Supervisor {
             }
             Report::Stopping(process, ..) | Report::Killing(process) => self.children.stop_probe(*process),
             Report::Up => process::forget_start_up_code(),
-            Report::Draining { budget, .. } => self.stop_by = Some(Instant::now() + *budget),
+            Report::Draining { budget, .. } => {
+                self.stop_by = Some(Instant::now() + *budget);
+                self.children.no_new_lives();
+            }
+            Report::Hurry(_) | Report::KillAll(_) => self.children.send_all_held(),
+            Report::Ignored(process, _) => self.children.gone_for_good(*process),
             _ => {}
         }
         self.sink.line(&line);

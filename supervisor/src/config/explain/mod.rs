@@ -53,7 +53,7 @@ pub fn explain(plan: &Plan) -> String {
     for (place, id) in graph::start_order(plan).into_iter().enumerate() {
         let process = &plan.processes[id.0];
         let _ = writeln!(out, "\n{}. {} ({})", place + 1, process.name, role(plan, id));
-        for (name, text) in details(plan, process) {
+        for (name, text) in details(plan, id) {
             let _ = writeln!(out, "   {name:<9} {text}");
         }
     }
@@ -114,8 +114,14 @@ pub fn explain_json(plan: &Plan) -> Value {
                 EnvInherit::Only(names) => json!(names),
             },
             "secrets": seen(plan, process),
-            "stdin": match process.stdin { Stdin::Null => "null", Stdin::Inherit => "inherit", Stdin::Logs(_) => "logs" },
+            "stdin": match &process.stdin {
+                Stdin::Null => json!("null"),
+                Stdin::Inherit => json!("inherit"),
+                Stdin::Logs(sources) => json!({ "logs": names(plan, sources.iter().copied()) }),
+            },
             "format": process.format.to_string(),
+            "stdout": process.to_stdout,
+            "forwarders": names(plan, plan.forwarders(id)),
         })
     };
     json!({
@@ -212,7 +218,8 @@ fn role(plan: &Plan, id: ProcessId) -> &'static str {
 }
 
 /// What there is to say about a process; lines that only name a default of everyone are left out.
-fn details(plan: &Plan, process: &Process) -> Vec<(&'static str, String)> {
+fn details(plan: &Plan, id: ProcessId) -> Vec<(&'static str, String)> {
+    let process = &plan.processes[id.0];
     let policy = &process.policy;
     let mut lines = match &plan.migrate {
         Some(migrate) if process.command == Command::Migrate => migration(migrate),
@@ -292,10 +299,25 @@ fn details(plan: &Plan, process: &Process) -> Vec<(&'static str, String)> {
     if !secrets.is_empty() {
         lines.push(("secrets", secrets.join(", ")));
     }
-    if process.format != plan.logs.format {
+    if let Stdin::Logs(sources) = &process.stdin {
+        let sources = names(plan, sources.iter().copied()).join(", ");
+        lines.push(("stdin", format!("the lines of {sources}, as JSON")));
+    }
+    let forwarders = names(plan, plan.forwarders(id)).join(", ");
+    if !forwarders.is_empty() {
+        let logs = match process.to_stdout {
+            true => format!("{}, and as JSON to {forwarders}", process.format),
+            false => format!("as JSON to {forwarders} alone"),
+        };
+        lines.push(("logs", logs));
+    } else if process.format != plan.logs.format {
         lines.push(("logs", process.format.to_string()));
     }
     lines
+}
+
+fn names(plan: &Plan, processes: impl Iterator<Item = ProcessId>) -> Vec<&str> {
+    processes.map(|id| plan.processes[id.0].name.as_str()).collect()
 }
 
 /// What the task of `[migrate]` does.

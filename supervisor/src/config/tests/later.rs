@@ -23,7 +23,6 @@ fn the_reference_holds_nothing_wrong_but_what_is_not_yet_supported() {
     assert_eq!(
         keyed(REFERENCE),
         [
-            format!("process.collector.stdin: {LATER}"),
             format!("logs.fields: {LATER}"),
             format!("logs.mask: {LATER}"),
             format!("trace: {LATER}, or write exporter = \"off\""),
@@ -163,8 +162,11 @@ multiline = "python"
         errors(&World::new(), text),
         [
             "4: process.app.stdin.log: unknown key; did you mean \"logs\"?".to_owned(),
-            format!("4: process.app.stdin: {LATER}"),
-            format!("5: process.app.logs.stdout: {LATER}"),
+            "4: process.app.stdin: names nobody; write { logs = [\"app\"] } with the processes whose lines it gets"
+                .to_owned(),
+            "5: process.app.logs.stdout: nobody would get its lines; write stdin = { logs = [\"app\"] } at the process \
+             that takes them, or remove this"
+                .to_owned(),
             "6: migrate.database: is missing, and neither MIGRATE_DATABASE_URL nor DATABASE_URL is set; set one \
              of them, or write database = \"${NAME}\""
                 .to_owned(),

@@ -2,6 +2,7 @@
 mod bad;
 mod bad_process;
 mod checks;
+mod forwarding;
 mod good;
 mod health;
 mod later;
