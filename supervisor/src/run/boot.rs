@@ -216,6 +216,7 @@ async fn end(mut supervisor: Supervisor, sink: &Sink) -> i32 {
         }
     })
     .await;
+    supervisor.children().feeds().say_losses();
     sink.last_line(&supervisor.exit_line(exit_code, cause));
     sink.flush(flush_by).await;
     exit_code

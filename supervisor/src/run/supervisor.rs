@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::children::Children;
 use super::errands::Errand;
+use super::metrics::Counters;
 use super::monitor::Monitor;
 use super::outcomes::Seen;
 use super::probes::{self, Message};
@@ -35,6 +36,7 @@ pub(super) struct Supervisor {
     sink: Rc<Sink>,
     sender: probes::Sender,
     monitor: Monitor,
+    counters: Rc<Counters>,
     /// The look that asks for a new life of a process, while the machine is told.
     blamed: Option<Seen>,
     /// `$PORT`, as the platform set it.
@@ -55,7 +57,8 @@ impl Supervisor {
     ) -> (Supervisor, mpsc::UnboundedReceiver<Message>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let plan = Rc::new(plan);
-        let monitor = Monitor::new(Rc::clone(&plan));
+        let monitor = Monitor::new(Rc::clone(&plan), zero);
+        let counters = Rc::new(Counters::new(&plan));
         let supervisor = Supervisor {
             names: plan
                 .processes
@@ -63,7 +66,13 @@ impl Supervisor {
                 .map(|process| process.name.clone())
                 .collect(),
             machine,
-            children: Children::new(Rc::clone(&plan), Rc::clone(&sink), sender.clone()),
+            children: Children::new(
+                Rc::clone(&plan),
+                Rc::clone(&sink),
+                sender.clone(),
+                Rc::clone(&counters),
+            ),
+            counters,
             plan,
             zero,
             sink,
@@ -80,7 +89,7 @@ impl Supervisor {
 
     /// From here on the health endpoints are told what happens. `served`: somebody can ask them.
     pub fn publish_to(&mut self, health: Health, served: bool) {
-        self.monitor.publish_to(health, served);
+        self.monitor.publish_to(health, served, &self.counters);
         self.publish();
     }
 
@@ -166,10 +175,13 @@ impl Supervisor {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut actions = self.machine.step(self.zero.elapsed(), event);
-            let drains = actions
-                .iter()
-                .any(|action| matches!(action, Action::Report(Report::Draining { .. })));
-            if drains {
+            let budget = actions.iter().find_map(|action| match action {
+                Action::Report(Report::Draining { budget, .. }) => Some(*budget),
+                _ => None,
+            });
+            let drains = budget.is_some();
+            if let Some(budget) = budget {
+                self.stop_by = Some(Instant::now() + budget);
                 self.monitor.begin_drain();
             }
             // Signals first, all of them: nothing else must delay them. Only who is not ready is looked at
@@ -346,10 +358,7 @@ impl Supervisor {
             }
             Report::Stopping(process, ..) | Report::Killing(process) => self.children.stop_probe(*process),
             Report::Up => process::forget_start_up_code(),
-            Report::Draining { budget, .. } => {
-                self.stop_by = Some(Instant::now() + *budget);
-                self.children.no_new_lives();
-            }
+            Report::Draining { .. } => self.children.no_new_lives(),
             Report::Hurry(_) | Report::KillAll(_) => self.children.send_all_held(),
             Report::Ignored(process, _) => self.children.gone_for_good(*process),
             _ => {}
@@ -363,6 +372,7 @@ impl Supervisor {
 
     /// Brings the durations in the health answers up to date.
     pub fn refresh_health(&mut self) {
+        self.children.feeds().bring_up_to_date();
         self.monitor.forget_published();
         self.publish();
     }
