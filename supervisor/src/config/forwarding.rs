@@ -34,7 +34,9 @@ fn table<'a>(value: &Value<'a>) -> Option<Table<'a>> {
 fn named(list: &Value, own: usize, headers: &[Header]) -> Vec<ProcessId> {
     let known = || headers.iter().map(|header| header.name.as_str());
     let mut found = Vec::new();
-    let names = list.list("a list of names such as [\"app\"]").unwrap_or_default();
+    let Some(names) = list.list("a list of names such as [\"app\"]") else {
+        return found;
+    };
     if names.is_empty() {
         list.error("names nobody; write the names of the processes whose lines it gets");
     }

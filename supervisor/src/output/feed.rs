@@ -365,6 +365,3 @@ impl Feed {
         self.sink.line(&line);
     }
 }
-
-#[cfg(test)]
-mod tests;

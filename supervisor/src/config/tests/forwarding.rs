@@ -50,7 +50,7 @@ fn names_are_checked() {
     );
     assert_eq!(
         wrong("\"app\""),
-        ["6: process.shipper.stdin.logs: is a string; write a list of names such as [\"app\"]"]
+        ["6: process.shipper.stdin.logs: cannot be a string; write a list of names such as [\"app\"]"]
     );
 }
 
