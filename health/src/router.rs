@@ -73,7 +73,11 @@ async fn metrics(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     };
     let mut answer = shared.metrics(format);
     let allowed = shared.allows(request.headers());
-    let more = if allowed { shared.more_metrics() } else { Vec::new() };
+    let more = if allowed {
+        shared.more_metrics()
+    } else {
+        Vec::new()
+    };
     if !more.is_empty() {
         // What is built before is our own text.
         let built = String::from_utf8_lossy(&answer.detailed);

@@ -6,7 +6,23 @@ use crate::machine::{Kind, ProcessId};
 
 use super::process::Header;
 use super::reader::{Table, Value};
-use super::{LogFormat, Process, Stdin, keys, suggest};
+use super::{LogFormat, Plan, Process, Stdin, keys, suggest};
+
+impl Plan {
+    /// The processes that get the lines of this one on their stdin.
+    pub fn forwarders(&self, source: ProcessId) -> impl Iterator<Item = ProcessId> + '_ {
+        let takes = move |(_, process): &(usize, &Process)| process.takes_lines_of(source);
+        let processes = self.processes.iter().enumerate();
+        processes.filter(takes).map(|(place, _)| ProcessId(place))
+    }
+}
+
+impl Process {
+    /// Whether it gets the lines of this process on its stdin.
+    pub fn takes_lines_of(&self, source: ProcessId) -> bool {
+        matches!(&self.stdin, Stdin::Logs(sources) if sources.contains(&source))
+    }
+}
 
 /// The processes whose lines each process gets. What is wrong with the names is recorded.
 pub(super) fn sources(headers: &[Header]) -> Vec<Vec<ProcessId>> {
@@ -75,7 +91,9 @@ pub(super) fn connect(
     for (place, (header, sources)) in headers.iter().zip(sources).enumerate() {
         let Some(list) = list(header) else { continue };
         if header.kind == Kind::Task {
-            list.error("a task cannot take lines: those who write them start once it has ended; make it a service");
+            list.error(
+                "a task cannot take lines: those who write them start once it has ended; make it a service",
+            );
         } else if main == Some(place) {
             list.error(
                 "the main process cannot take lines: the container ends with it, and they come until then; give \

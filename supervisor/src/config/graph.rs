@@ -122,7 +122,13 @@ fn refuse(cycle: &[usize], headers: &[Header], sources: &[Vec<ProcessId>]) {
         .iter()
         .zip(next)
         .filter(|(from, to)| sources[**to].contains(&ProcessId(**from)))
-        .map(|(from, to)| format!("; {} takes the lines of {}, so it starts first", name(*to), name(*from)));
+        .map(|(from, to)| {
+            format!(
+                "; {} takes the lines of {}, so it starts first",
+                name(*to),
+                name(*from)
+            )
+        });
     let why: String = taken.collect();
     let value = cycle
         .iter()

@@ -228,13 +228,6 @@ impl Plan {
             .position(|process| process.command == Command::Migrate)
             .map(ProcessId)
     }
-
-    /// The processes that get the lines of this one on their stdin.
-    pub fn forwarders(&self, source: ProcessId) -> impl Iterator<Item = ProcessId> + '_ {
-        let takes = move |(_, process): &(usize, &Process)| process.takes_lines_of(source);
-        let processes = self.processes.iter().enumerate();
-        processes.filter(takes).map(|(place, _)| ProcessId(place))
-    }
 }
 
 impl Process {
@@ -245,11 +238,6 @@ impl Process {
             (None, Sees::All) => true,
             (None, Sees::Only(names)) => names.contains(&secret.name),
         }
-    }
-
-    /// Whether it gets the lines of this process on its stdin.
-    pub fn takes_lines_of(&self, source: ProcessId) -> bool {
-        matches!(&self.stdin, Stdin::Logs(sources) if sources.contains(&source))
     }
 
     /// Whether its environment holds the value, under the secret's own name or within another variable.

@@ -97,7 +97,10 @@ pub(super) fn read(header: &Header, context: &Context) -> Process {
         }
         ready::read(&value)
     });
-    let (format, to_stdout) = header.get("logs").and_then(|value| logs(&value)).unwrap_or_default();
+    let (format, to_stdout) = header
+        .get("logs")
+        .and_then(|value| logs(&value))
+        .unwrap_or_default();
     let format = format.unwrap_or(context.format);
     if let (
         Some((

@@ -194,15 +194,19 @@ impl Feed {
     /// at the latest then.
     pub async fn close(&self, by: Instant) {
         self.write_all(by).await;
+        self.end_pipe();
+        while !self.is_read() && Instant::now() < by {
+            sleep(POLL).await;
+        }
+    }
+
+    fn end_pipe(&self) {
         let mut state = self.state.borrow_mut();
         self.drop_queue(&mut state);
         state.pipe = None;
         drop(state);
         self.work.notify_one();
         self.moved.notify_waiters();
-        while !self.is_read() && Instant::now() < by {
-            sleep(POLL).await;
-        }
     }
 
     /// There will be no other life of the forwarder: what it has not read is lost.
@@ -212,13 +216,10 @@ impl Feed {
         for source in state.lines.take_unread() {
             self.drop_lines(&mut state, source, 1);
         }
-        self.drop_queue(&mut state);
-        state.pipe = None;
         state.stdin = None;
-        self.report(&mut state);
         drop(state);
-        self.work.notify_one();
-        self.moved.notify_waiters();
+        self.end_pipe();
+        self.say_losses();
     }
 
     /// Says what was lost since it was last said.
@@ -259,14 +260,19 @@ impl Feed {
             }
         }
         self.settle(&mut state);
+        self.note_whether_caught_up(&mut state);
+        if state.lines.queued() < self.options.capacity {
+            self.moved.notify_waiters();
+        }
+    }
+
+    /// Once nothing waits any more, the next stall is a new one.
+    fn note_whether_caught_up(&self, state: &mut State) {
         if state.lines.is_all_written() {
             state.full_since = None;
             if std::mem::take(&mut state.too_slow) {
-                self.report(&mut state);
+                self.report(state);
             }
-        }
-        if state.lines.queued() < self.options.capacity {
-            self.moved.notify_waiters();
         }
     }
 
@@ -274,15 +280,18 @@ impl Feed {
         loop {
             let mut moved = std::pin::pin!(self.moved.notified());
             moved.as_mut().enable();
-            let state = self.state.borrow();
-            if state.lines.is_all_written() || state.pipe.is_none() {
+            if self.has_nothing_to_write() {
                 return;
             }
-            drop(state);
             if timeout_at(by, moved).await.is_err() {
                 return;
             }
         }
+    }
+
+    fn has_nothing_to_write(&self) -> bool {
+        let state = self.state.borrow();
+        state.lines.is_all_written() || state.pipe.is_none()
     }
 
     fn is_read(&self) -> bool {
@@ -298,9 +307,9 @@ impl Feed {
             return;
         };
         let sources = &self.sources;
-        state
-            .lines
-            .settle(unread, |source, lines| sources[source].counts.forwarded.add(lines));
+        state.lines.settle(unread, |source, lines| {
+            sources[source].counts.forwarded.add(lines)
+        });
     }
 
     /// If the life that ended had begun to read a line, takes the rest of it away.
@@ -310,6 +319,7 @@ impl Feed {
             return Ok(());
         };
         self.drop_lines(state, torn.source, 1);
+        self.note_whether_caught_up(state);
         // Whoever else may still read there, a child that it left behind, is not to make us wait.
         sys::set_nonblocking(stdin.as_raw_fd(), true)?;
         let mut left = torn.in_pipe;

@@ -8,7 +8,7 @@ use runmate_health::{Family, Kind};
 use tokio::time::Instant;
 
 use super::children::Counted;
-use crate::config::Plan;
+use crate::config::{LogFormat, Plan};
 use crate::machine::{Phase, ProcessId, View};
 use crate::output::StreamCounts;
 
@@ -113,7 +113,12 @@ pub(super) fn source(
         .iter()
         .map(|process| process.name.clone())
         .collect();
-    let streams = counters.streams.clone();
+    // Of those whose lines do not come by, nothing is known.
+    let processes = plan.processes.iter().zip(&counters.streams).enumerate();
+    let streams: Vec<(ProcessId, [Arc<StreamCounts>; 2])> = processes
+        .filter(|(_, (process, _))| process.format != LogFormat::Inherit)
+        .map(|(id, (_, streams))| (ProcessId(id), streams.clone()))
+        .collect();
     let forwarded = counters.forwarded.clone();
     move || {
         let process = |id: ProcessId| ("process", names[id.0].clone().into());
@@ -132,17 +137,14 @@ pub(super) fn source(
             Kind::Counter,
             "Lines of the process that were lost on the way to the destination: stdout or a forwarder.",
         );
-        for (id, streams) in streams.iter().enumerate().map(|(id, both)| (ProcessId(id), both)) {
+        for (id, streams) in &streams {
             for (stream, counts) in STREAMS.into_iter().zip(streams) {
-                let labels = vec![process(id), ("stream", stream.into())];
+                let labels = vec![process(*id), ("stream", stream.into())];
                 lines.add(labels.clone(), counts.lines.get() as f64);
                 bytes.add(labels, counts.bytes.get() as f64);
             }
             let lost: u64 = streams.iter().map(|counts| counts.dropped.get()).sum();
-            dropped.add(
-                vec![process(id), ("destination", "stdout".into())],
-                lost as f64,
-            );
+            dropped.add(vec![process(*id), ("destination", "stdout".into())], lost as f64);
         }
         let mut taken = Family::new(
             "runmate_process_forwarded_lines",

@@ -10,7 +10,11 @@ fn config(steps: &str, more: &str) -> String {
     format!(
         "[run]\nstop_budget = \"8s\"\ndrain_delay = \"0s\"\n[process.app]\ncommand = {}\n{}",
         fixture("say ready wait SIGTERM lines 3000 100"),
-        process("shipper", steps, &format!("stdin = {{ logs = [\"app\"] }}\n{more}")),
+        process(
+            "shipper",
+            steps,
+            &format!("stdin = {{ logs = [\"app\"] }}\n{more}")
+        ),
     )
 }
 
@@ -63,7 +67,11 @@ fn who_never_reads_is_signalled_in_time_and_its_lines_are_counted() {
     assert_eq!(told(&exit), ["got SIGTERM"]);
     assert_eq!(exit.code, Some(0));
     assert_eq!(dropped(&exit.lines, "app", "shipper"), 3002);
-    assert!(run.started.elapsed() < Duration::from_secs(6), "{:?}", run.started.elapsed());
+    assert!(
+        run.started.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        run.started.elapsed()
+    );
 }
 
 #[test]
@@ -75,5 +83,9 @@ fn a_second_signal_ends_the_waiting() {
     let before = std::time::Instant::now();
     run.signal(libc::SIGTERM);
     run.exit();
-    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
+    assert!(
+        before.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        before.elapsed()
+    );
 }

@@ -56,10 +56,10 @@ fn forwarded_and_dropped_are_all_whenever_it_is_killed() {
     let path = run.dir().join("lines");
     for life in 0..10 {
         let started = run.wait_until("another life", |lines| {
-            let lives = lines
+            let mut lives = lines
                 .iter()
                 .filter(|line| line["event"] == "started" && line["name"] == "shipper");
-            lives.skip(life).next().cloned()
+            lives.nth(life).cloned()
         });
         let size = || path.metadata().map_or(0, |file| file.len());
         let before = size();
@@ -77,7 +77,10 @@ fn forwarded_and_dropped_are_all_whenever_it_is_killed() {
     assert!(lost <= 10, "{lost} lost by 10 deaths");
     let got = numbers(&collected(&path).0)["app"].len() as u64;
     // What it has read and not written down when it was killed is its own loss, at most a read each.
-    assert!(got <= forwarded && got + 10 * 10 >= forwarded, "{got} of {forwarded}");
+    assert!(
+        got <= forwarded && got + 10 * 10 >= forwarded,
+        "{got} of {forwarded}"
+    );
 }
 
 #[test]
@@ -85,12 +88,18 @@ fn without_another_life_its_lines_are_counted_and_stdout_goes_on() {
     let run = Setup::new(&format!(
         "[process.app]\ncommand = {}\n{}",
         writer(&format!("lines out={LINES} bytes=100 tag=app stay=1")),
-        process("shipper", "exit 0", "stdin = { logs = [\"app\"] }\nrestart = \"never\""),
+        process(
+            "shipper",
+            "exit 0",
+            "stdin = { logs = [\"app\"] }\nrestart = \"never\""
+        ),
     ))
     .start();
     run.wait_for("the last line", |line| {
         let last = format!("app out {} ", LINES - 1);
-        line["message"].as_str().is_some_and(|text| text.starts_with(&last))
+        line["message"]
+            .as_str()
+            .is_some_and(|text| text.starts_with(&last))
     });
     run.signal(libc::SIGTERM);
     let exit = run.exit();

@@ -1,7 +1,6 @@
 //! Lines of processes on the stdin of others: whole, in order, and none lost in silence.
 
 #[path = "../support/bare.rs"]
-#[allow(dead_code)]
 mod bare;
 #[path = "../support/programs.rs"]
 mod programs;
@@ -39,7 +38,10 @@ fn numbers(lines: &[Value]) -> BTreeMap<String, Vec<u64>> {
         let before = numbers
             .entry(line["process"].as_str().expect("a process").to_owned())
             .or_default();
-        assert!(before.last().is_none_or(|last| *last < number), "{number} in {line}");
+        assert!(
+            before.last().is_none_or(|last| *last < number),
+            "{number} in {line}"
+        );
         before.push(number);
     }
     numbers
@@ -56,7 +58,16 @@ fn dropped(lines: &[Value], process: &str, forwarder: &str) -> u64 {
 
 /// A number of `/metrics`; `None` if it is not there yet.
 fn metric(run: &Runmate, name: &str) -> Option<u64> {
+    sample(run, name)?.parse().ok()
+}
+
+/// A time of `/metrics`; `None` if it is not there yet.
+fn seconds(run: &Runmate, name: &str) -> Option<f64> {
+    sample(run, name)?.parse().ok()
+}
+
+fn sample(run: &Runmate, name: &str) -> Option<String> {
     let (_, body) = support::http::get(run.health_address(), "/metrics").ok()?;
     let line = body.lines().find_map(|line| line.strip_prefix(name))?;
-    line.trim().parse().ok()
+    Some(line.trim().to_owned())
 }

@@ -205,7 +205,13 @@ mod tests {
         lines.queue(3, b"abcdef\nnext\n");
         lines.written_from_queue(4);
         lines.settle(1, |_, _| panic!("nothing was read as a whole"));
-        assert_eq!(lines.take_torn(), Some(Torn { source: 3, in_pipe: 1 }));
+        assert_eq!(
+            lines.take_torn(),
+            Some(Torn {
+                source: 3,
+                in_pipe: 1
+            })
+        );
         assert_eq!(lines.chunks().collect::<Vec<_>>(), [b"next\n"]);
         assert_eq!((lines.queued(), lines.take_torn()), (5, None));
     }
