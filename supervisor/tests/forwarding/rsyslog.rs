@@ -30,15 +30,17 @@ fn start() -> Runmate {
         format!("[process.{name}]\ncommand = {command}\nlogs = {{ stdout = false }}\n")
     };
     let setup = Setup::new(&format!(
-        "{}{}[process.rsyslog]\ncommand = [{:?}, \"-n\", \"-f\", \"rsyslog.conf\", \"-i\", \"rsyslog.pid\"]\n\
+        "[logs]\nblocked = \"30s\"\n{}{}[process.rsyslog]\ncommand = [{:?}, \"-n\", \"-f\", \"rsyslog.conf\", \"-i\", \"rsyslog.pid\"]\n\
          stdin = {{ logs = [\"app\", \"other\"] }}\nbackoff = {{ min = \"100ms\", max = \"100ms\", restarts = 100 }}\n",
         source("app"),
         source("other"),
         find_program("rsyslogd"),
     ));
     let dir = setup.dir().display().to_string();
+    // Its own queue has two workers, which change the order, and drops what does not fit.
     let conf = format!(
         "global(workDirectory={dir:?} maxMessageSize=\"64k\")\n\
+         main_queue(queue.type=\"direct\")\n\
          module(load=\"imklog\" logpath=\"/dev/stdin\" permitnonkernelfacility=\"on\")\n\
          template(name=\"line\" type=\"string\" string=\"%rawmsg%\\n\")\n\
          if $rawmsg startswith \"{{\" then action(type=\"omfile\" file=\"{dir}/lines\" template=\"line\")\n"

@@ -35,7 +35,8 @@ fn run(blocked: &str, steps: &str) -> (Duration, u64, u64) {
 #[test]
 fn who_never_reads_holds_its_sources_back_once() {
     let (waited, got, lost) = run("1s", "deaf");
-    let expected = Duration::from_millis(800)..Duration::from_millis(2500);
+    // Of one write: others of it may have waited for a part of the time.
+    let expected = Duration::from_millis(300)..Duration::from_millis(2500);
     assert!(expected.contains(&waited), "{waited:?}");
     assert_eq!((got, lost), (0, LINES));
 }
