@@ -244,7 +244,7 @@ flock -w 300 9 || fail "another setup-tests.sh has been running for 5 minutes" "
 case "${1:-tests}" in
 tests | bench)
   need dockerd:docker.io docker:docker.io iptables:iptables debootstrap:debootstrap jq:jq \
-    python3:python3 nginx:nginx postgres:postgresql psql:postgresql-client pgbouncer:pgbouncer \
+    python3:python3 nginx:nginx rsyslogd:rsyslog postgres:postgresql psql:postgresql-client pgbouncer:pgbouncer \
     mariadbd:mariadb-server redis-server:redis-server ip:iproute2 openssl:openssl strace:strace \
     promtool:prometheus javac:default-jdk-headless node:nodejs
   if [ "${1:-tests}" = bench ]; then

@@ -16,9 +16,10 @@ pub(crate) enum Format {
     OpenMetrics,
 }
 
-/// What its samples are.
+/// What the samples of a [`Family`] are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[non_exhaustive]
+pub enum Kind {
     /// Only rises. Its samples are called `_total`.
     Counter,
     /// Rises and falls.
@@ -27,8 +28,9 @@ pub(crate) enum Kind {
     Summary,
 }
 
-/// Samples of the same name.
-pub(crate) struct Family<'a> {
+/// Samples of the same name, for `/metrics`.
+#[derive(Clone, Debug)]
+pub struct Family<'a> {
     /// Without the `_total` of a counter.
     name: &'static str,
     help: &'static str,
@@ -37,6 +39,7 @@ pub(crate) struct Family<'a> {
 }
 
 /// A number with its labels.
+#[derive(Clone, Debug)]
 struct Sample<'a> {
     /// What is added to the name of the family: `_sum`.
     suffix: &'static str,
@@ -44,10 +47,14 @@ struct Sample<'a> {
     value: f64,
 }
 
+/// The last line of OpenMetrics.
+const END: &str = "# EOF\n";
+
 /// Names and values, always in the order in which they were given.
-pub(crate) type Labels<'a> = Vec<(&'static str, Cow<'a, str>)>;
+pub type Labels<'a> = Vec<(&'static str, Cow<'a, str>)>;
 
 impl<'a> Family<'a> {
+    /// `name` without the `_total` of a counter; `help` is a sentence.
     pub fn new(name: &'static str, kind: Kind, help: &'static str) -> Family<'a> {
         Family {
             name,
@@ -58,7 +65,7 @@ impl<'a> Family<'a> {
     }
 
     /// A family with a single number.
-    pub fn single(name: &'static str, kind: Kind, help: &'static str, value: f64) -> Family<'a> {
+    pub(crate) fn single(name: &'static str, kind: Kind, help: &'static str, value: f64) -> Family<'a> {
         let mut family = Family::new(name, kind, help);
         family.add(Labels::new(), value);
         family
@@ -74,7 +81,7 @@ impl<'a> Family<'a> {
     }
 
     /// 1 for the one of `all` that is true, and 0 for the others, in the label `label`.
-    pub fn add_states<T: Copy + PartialEq>(
+    pub(crate) fn add_states<T: Copy + PartialEq>(
         &mut self,
         labels: &Labels<'a>,
         label: &'static str,
@@ -90,7 +97,7 @@ impl<'a> Family<'a> {
     }
 
     /// What is known of a distribution.
-    pub fn add_summary(
+    pub(crate) fn add_summary(
         &mut self,
         labels: &Labels<'a>,
         quantiles: &[(&'static str, f64)],
@@ -124,9 +131,18 @@ pub(crate) fn encode(families: &[Family<'_>], format: Format) -> String {
         family.encode(&mut out, format);
     }
     if format == Format::OpenMetrics {
-        out.push_str("# EOF\n");
+        out.push_str(END);
     }
     out
+}
+
+/// Adds families to what [`encode`] gave.
+pub(crate) fn append(text: &str, families: &[Family<'_>], format: Format) -> String {
+    let text = match format {
+        Format::OpenMetrics => text.strip_suffix(END).unwrap_or(text),
+        Format::Prometheus => text,
+    };
+    text.to_owned() + &encode(families, format)
 }
 
 impl Family<'_> {
@@ -220,6 +236,16 @@ x_odd{name="quote \" back \\ line \n ü"} 1000000000000000000000
 x_up 1
 "#;
         assert_eq!(encode(&families(), Format::Prometheus), expected);
+    }
+
+    #[test]
+    fn what_is_added_comes_before_the_end() {
+        let families = families();
+        let (some, more) = families.split_at(2);
+        for format in [Format::Prometheus, Format::OpenMetrics] {
+            let text = append(&encode(some, format), more, format);
+            assert_eq!(text, encode(&families, format));
+        }
     }
 
     #[test]

@@ -66,6 +66,7 @@ pub use check::{
     Observation, Settings, from_fn, look_once,
 };
 pub use drain::Drain;
+pub use exposition::{Family, Kind, Labels};
 pub use observer::Outcome;
 pub use snapshot::{Component, Phase, Snapshot, Status};
 
@@ -117,6 +118,17 @@ impl Health {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *place = Some(Arc::new(observer));
+    }
+
+    /// Adds families to those of `/metrics`, for those who see details: `source` is called at each scrape, and must not
+    /// block. Their names must not be taken. Replaces an earlier source.
+    pub fn add_metrics(&self, source: impl Fn() -> Vec<Family<'static>> + Send + Sync + 'static) {
+        let mut place = self
+            .shared
+            .more_metrics
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *place = Some(Arc::new(source));
     }
 
     /// Adds a check and starts it on the current tokio runtime, in the background. It ends with the last

@@ -11,7 +11,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 use crate::body::{Answer, Bodies};
-use crate::exposition::Format;
+use crate::exposition::{Format, append};
 use crate::shared::Shared;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -71,11 +71,19 @@ async fn metrics(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     } else {
         (Format::Prometheus, PROMETHEUS)
     };
-    choose(
-        &shared.metrics(format),
-        shared.allows(request.headers()),
-        content_type,
-    )
+    let mut answer = shared.metrics(format);
+    let allowed = shared.allows(request.headers());
+    let more = if allowed {
+        shared.more_metrics()
+    } else {
+        Vec::new()
+    };
+    if !more.is_empty() {
+        // What is built before is our own text.
+        let built = String::from_utf8_lossy(&answer.detailed);
+        answer.detailed = append(&built, &more, format).into();
+    }
+    choose(&answer, allowed, content_type)
 }
 
 async fn other_method() -> Response {

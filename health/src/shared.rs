@@ -14,9 +14,12 @@ use crate::access::Access;
 use crate::board::Board;
 use crate::body::{self, Answer, Bodies};
 use crate::check::{Change, CheckState, Failure, Level, Looked, Moment, Track, is_late};
-use crate::exposition::Format;
+use crate::exposition::{Family, Format};
 use crate::observer::{Observer, Outcome};
 use crate::snapshot::{Phase, Snapshot};
+
+/// Gives families whenever somebody asks for them.
+pub(crate) type MoreMetrics = Arc<dyn Fn() -> Vec<Family<'static>> + Send + Sync>;
 
 pub(crate) struct Shared {
     zero: Instant,
@@ -30,6 +33,8 @@ pub(crate) struct Shared {
     pub begun: Notify,
     pub while_draining: Answer,
     pub observer: RwLock<Option<Observer>>,
+    /// Families of the program's own.
+    pub more_metrics: RwLock<Option<MoreMetrics>>,
     pub tasks: Mutex<Vec<AbortHandle>>,
 }
 
@@ -47,6 +52,7 @@ impl Shared {
             begun: Notify::new(),
             while_draining: body::draining(),
             observer: RwLock::new(None),
+            more_metrics: RwLock::new(None),
             tasks: Mutex::default(),
         }
     }
@@ -95,6 +101,16 @@ impl Shared {
             body::metrics(&board, moment(self.zero), format)
         };
         self.bodies().metrics(format, build).clone()
+    }
+
+    /// The families of the program's own, as they are now.
+    pub fn more_metrics(&self) -> Vec<Family<'static>> {
+        let more = self
+            .more_metrics
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        more.map(|more| more()).unwrap_or_default()
     }
 
     /// `change` gives the change that it made, and whether observers are to hear of staleness.

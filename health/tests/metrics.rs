@@ -7,14 +7,15 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use runmate_health::{
-    Access, Component, ComponentType, Failure, Health, Level, Measured, Observation, Phase, Settings,
-    Snapshot, Status,
+    Access, Component, ComponentType, Failure, Family, Health, Kind, Level, Measured, Observation, Phase,
+    Settings, Snapshot, Status,
 };
 use support::{Scripted, boards, get, paused};
 
@@ -159,6 +160,47 @@ async fn without_the_token_there_is_the_status_alone() {
         ];
         assert_eq!(samples(&text), expected);
     }
+}
+
+/// Families of a program's own, which differ at each scrape.
+fn add_own(health: &Health) {
+    let scrapes = AtomicU64::new(0);
+    health.add_metrics(move || {
+        let mut lines = Family::new("demo_lines", Kind::Counter, "Lines.");
+        let labels = vec![("process", "the \"app\"".into()), ("stream", "stdout".into())];
+        lines.add(labels, scrapes.fetch_add(1, Ordering::Relaxed) as f64);
+        let mut drain = Family::new("demo_drain_seconds", Kind::Gauge, "How long.");
+        drain.add(Vec::new(), 0.25);
+        vec![lines, drain]
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn families_of_the_program_are_asked_for_at_each_scrape() {
+    let health = health(Access::Public).await;
+    add_own(&health);
+    for (scrape, accept) in [None, Some(ASK_OPEN_METRICS)].into_iter().enumerate() {
+        let (_, _, text) = get(&health, "/metrics", accept).await;
+        let sample = format!("demo_lines_total{{process=\"the \\\"app\\\"\",stream=\"stdout\"}} {scrape}\n");
+        assert!(
+            text.contains(&sample) && text.contains("\ndemo_drain_seconds 0.25\n"),
+            "{text}"
+        );
+        assert!(text.contains("\nrunmate_healthy 1\n"), "{text}");
+        let (accepted, said) = match accept {
+            None => promtool(&text),
+            Some(_) => reference_parser(&[text]),
+        };
+        assert!(accepted, "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn families_of_the_program_are_for_those_who_see_details() {
+    let health = health(Access::Token(Some("s3cret".into()))).await;
+    add_own(&health);
+    let (_, _, text) = get(&health, "/metrics", None).await;
+    assert!(!text.contains("demo_"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]

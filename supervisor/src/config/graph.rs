@@ -65,8 +65,9 @@ pub(super) fn main(headers: &[Header], processes: &Value) -> Option<usize> {
     None
 }
 
-/// The processes that each process waits for.
-pub(super) fn after(headers: &[Header]) -> Vec<Vec<ProcessId>> {
+/// The processes that each process waits for. `sources`: whose lines each takes; whoever takes lines starts before
+/// those who write them, and stops after them.
+pub(super) fn after(headers: &[Header], sources: &[Vec<ProcessId>]) -> Vec<Vec<ProcessId>> {
     let known = || headers.iter().map(|header| header.name.as_str());
     let mut edges: Vec<Vec<ProcessId>> = Vec::new();
     for header in headers {
@@ -91,17 +92,54 @@ pub(super) fn after(headers: &[Header]) -> Vec<Vec<ProcessId>> {
         }
         edges.push(waits_for);
     }
-    for cycle in cycles(&edges) {
-        let mut names: Vec<&str> = cycle.iter().map(|place| headers[*place].name.as_str()).collect();
-        names.extend(names.first().copied());
-        if let Some(value) = headers[cycle[0]].get("after") {
-            value.error(format!(
-                "a cycle: {} would wait for each other for ever; remove one step",
-                names.join(" -> ")
-            ));
+    for (forwarder, sources) in sources.iter().enumerate() {
+        for source in sources {
+            let waits_for = &mut edges[source.0];
+            if !waits_for.contains(&ProcessId(forwarder)) {
+                waits_for.push(ProcessId(forwarder));
+            }
         }
     }
+    for cycle in cycles(&edges) {
+        // One that takes its own lines is told so by who reads the names.
+        if let [place] = cycle[..]
+            && sources[place].contains(&ProcessId(place))
+        {
+            continue;
+        }
+        refuse(&cycle, headers, sources);
+    }
     edges
+}
+
+/// Records a cycle, with the steps that nobody wrote as such.
+fn refuse(cycle: &[usize], headers: &[Header], sources: &[Vec<ProcessId>]) {
+    let name = |place: usize| headers[place].name.as_str();
+    let mut names: Vec<&str> = cycle.iter().map(|place| name(*place)).collect();
+    names.extend(names.first().copied());
+    let next = cycle.iter().cycle().skip(1);
+    let taken = cycle
+        .iter()
+        .zip(next)
+        .filter(|(from, to)| sources[**to].contains(&ProcessId(**from)))
+        .map(|(from, to)| {
+            format!(
+                "; {} takes the lines of {}, so it starts first",
+                name(*to),
+                name(*from)
+            )
+        });
+    let why: String = taken.collect();
+    let value = cycle
+        .iter()
+        .find_map(|place| headers[*place].get("after"))
+        .or_else(|| cycle.iter().find_map(|place| headers[*place].get("stdin")));
+    if let Some(value) = value {
+        value.error(format!(
+            "a cycle: {} would wait for each other for ever{why}; remove one step",
+            names.join(" -> ")
+        ));
+    }
 }
 
 /// Cycles of a graph, each as the places it goes through, starting at its lowest one. Every cycle

@@ -11,6 +11,7 @@ mod error;
 mod expand;
 mod explain;
 mod fields;
+mod forwarding;
 mod graph;
 mod health;
 mod keys;
@@ -173,7 +174,7 @@ fn build(inputs: &Inputs, source: Source, name: &str, text: &str) -> Result<Plan
     let (doc, document) = Doc::parse(name, text, inputs.env);
     let root = Table::root(&doc, &document);
     sections::root(&root);
-    sections::later(&root);
+    sections::reserved(&root);
     let mut found = secrets::read(&root);
     let run = sections::run(root.get("run").as_ref(), inputs.env);
     let section = root.get("health");
@@ -261,9 +262,11 @@ fn processes(root: &Table, inputs: &Inputs, format: LogFormat) -> (Vec<Process>,
         };
         processes.push(process::read(header, &context));
     }
-    for (process, after) in processes.iter_mut().zip(graph::after(&headers)) {
+    let sources = forwarding::sources(&headers);
+    for (process, after) in processes.iter_mut().zip(graph::after(&headers, &sources)) {
         process.policy.after = after;
     }
+    forwarding::connect(&headers, main, sources, &mut processes);
     one_terminal(&headers, &processes);
     (processes, main.unwrap_or(0))
 }

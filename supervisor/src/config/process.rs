@@ -9,9 +9,9 @@ use toml::de::DeValue;
 use crate::machine::{Backoff, Kind, OnExit, Policy, Restart, Scope, Stop};
 use crate::signal::Signal;
 
-use super::reader::{LATER, Table, Value};
+use super::reader::{Table, Value};
 use super::{Command, EnvInherit, LogFormat, Probe, Process, Ready, Sees, Stdin, Text, User};
-use super::{keys, presets, ready, secrets, signals, units, users};
+use super::{forwarding, keys, presets, ready, secrets, signals, units, users};
 
 /// The formats by their names in the config.
 pub(super) const FORMATS: &[(&str, LogFormat)] = &[
@@ -97,10 +97,11 @@ pub(super) fn read(header: &Header, context: &Context) -> Process {
         }
         ready::read(&value)
     });
-    let format = header
+    let (format, to_stdout) = header
         .get("logs")
-        .and_then(|value| format(&value))
-        .unwrap_or(context.format);
+        .and_then(|value| logs(&value))
+        .unwrap_or_default();
+    let format = format.unwrap_or(context.format);
     if let (
         Some((
             Ready {
@@ -165,10 +166,10 @@ pub(super) fn read(header: &Header, context: &Context) -> Process {
             }),
         stdin: header
             .get("stdin")
-            .and_then(|value| stdin(&value))
+            .and_then(|value| forwarding::stdin(&value))
             .unwrap_or(Stdin::Null),
         format,
-        to_stdout: true,
+        to_stdout: to_stdout.unwrap_or(true),
         command,
     }
 }
@@ -388,22 +389,10 @@ fn env_inherit(value: &Value) -> Option<EnvInherit> {
     }
 }
 
-fn stdin(value: &Value) -> Option<Stdin> {
-    if let DeValue::Table(_) = value.value {
-        value.table(Some(keys::STDIN), "")?;
-        value.error(LATER);
-        return None;
-    }
-    let inherit = value.choice(&[("null", false), ("inherit", true)])?;
-    Some(if inherit { Stdin::Inherit } else { Stdin::Null })
-}
-
-fn format(value: &Value) -> Option<LogFormat> {
+/// The format, and whether the lines go to stdout.
+fn logs(value: &Value) -> Option<(Option<LogFormat>, Option<bool>)> {
     let table = value.table(Some(keys::PROCESS_LOGS), "a table such as { format = \"json\" }")?;
-    if let Some(value) = table.get("stdout")
-        && value.bool() == Some(false)
-    {
-        value.error(LATER);
-    }
-    table.get("format")?.choice(FORMATS)
+    let format = table.get("format").and_then(|value| value.choice(FORMATS));
+    let stdout = table.get("stdout").and_then(|value| value.bool());
+    Some((format, stdout))
 }

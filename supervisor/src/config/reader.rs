@@ -398,14 +398,6 @@ impl<'a> Table<'a> {
             value.error(format!("unknown key{hint}"));
         }
     }
-
-    /// Records that a part of the table belongs to a later version. Never ignored: who wrote it
-    /// relies on it.
-    pub(super) fn refuse_later(&self, names: &[&str]) {
-        for value in names.iter().filter_map(|name| self.get(name)) {
-            value.error(LATER);
-        }
-    }
 }
 
 /// A dotted key, quoted where TOML wants it.
@@ -422,9 +414,6 @@ fn path(prefix: &str, name: &str) -> String {
         format!("{prefix}.{name}")
     }
 }
-
-/// What is said of keys that the format has and this version does not act on.
-pub(super) const LATER: &str = "not yet supported in this version; remove it";
 
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();

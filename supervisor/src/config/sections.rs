@@ -1,4 +1,4 @@
-//! The sections beside the processes: `[run]`, `[logs]` and those of later versions.
+//! The sections beside the processes: `[run]`, `[logs]` and what is reserved.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -130,19 +130,8 @@ pub(super) fn logs(value: Option<&Value>) -> Logs {
     }
 }
 
-/// A choice of which this version has only one.
-fn only(value: Option<Value>, now: &str, all: &[&str]) {
-    let choices: Vec<(&str, bool)> = all.iter().map(|word| (*word, *word == now)).collect();
-    if let Some(value) = value
-        && value.choice(&choices) == Some(false)
-    {
-        value.error(format!("not yet supported in this version; write \"{now}\""));
-    }
-}
-
-/// The sections that this version knows and does not act on: one error each, and one for every key
-/// that no version will know.
-pub(super) fn later(root: &Table) {
+/// The section that a later version will have. Never ignored: who wrote it relies on it.
+pub(super) fn reserved(root: &Table) {
     if let Some(ingress) = root.get("ingress") {
         ingress.error("reserved for a later version; remove it");
     }

@@ -176,6 +176,16 @@ impl Machine {
         self.tracks[process.0].last.map(|(end, _)| end)
     }
 
+    /// When the process that was asked to stop gets SIGKILL; `None` if it was not asked, or got it.
+    pub fn killed_at(&self, process: ProcessId) -> Option<Time> {
+        match self.tracks[process.0].state {
+            State::Stopping {
+                kill: Kill::At(time), ..
+            } => Some(time),
+            _ => None,
+        }
+    }
+
     /// When [`Machine::step`] must be called with [`super::Event::Tick`] at the latest; `None` when
     /// only an event can change anything.
     pub fn deadline(&self) -> Option<Time> {

@@ -9,9 +9,14 @@
 //! Memory is bounded: a stream stops reading while the queue is full, which holds its process back
 //! as an ordinary pipe would. Once stdout has taken nothing at all for the configured time, lines are
 //! dropped and counted instead, and the count is reported as soon as there is room again.
+//!
+//! Lines that other processes take on their stdin leave the stream by a [`Fork`], into the [`Feed`] of each.
 
+mod counts;
 mod envelope;
 mod event;
+mod feed;
+mod fork;
 mod format;
 mod frame;
 mod join;
@@ -26,7 +31,10 @@ mod sink;
 mod stream;
 mod time;
 
+pub use counts::{Count, FeedCounts, StreamCounts};
 pub use event::{Line, Look};
+pub use feed::{Feed, FeedOptions, FeedSource};
+pub use fork::Fork;
 pub use format::{Formatter, Origin};
 pub use level::Level;
 pub use mask::Masks;

@@ -44,6 +44,8 @@ pub(super) enum Admission {
     Write,
     /// Count its lines; stdout is stuck.
     Drop,
+    /// Neither: its lines go elsewhere.
+    Elsewhere,
 }
 
 impl Sink {

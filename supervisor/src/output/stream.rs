@@ -5,10 +5,13 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout_at};
 
+use super::counts::StreamCounts;
+use super::fork::Fork;
 use super::format::{Formatter, Origin, Stamp};
 use super::frame::{Framer, Piece};
 use super::join::{Joined, Joiner};
@@ -74,6 +77,9 @@ pub struct Stream {
     sink: Rc<Sink>,
     scratch: Scratch,
     process: String,
+    counts: Arc<StreamCounts>,
+    /// Where its lines go besides stdout, or instead of it.
+    fork: Option<Fork>,
     state: RefCell<State>,
 }
 
@@ -138,6 +144,8 @@ impl Stream {
             sink,
             scratch,
             process: origin.process,
+            counts: Arc::default(),
+            fork: None,
             state: RefCell::new(State {
                 masker,
                 framer,
@@ -151,6 +159,31 @@ impl Stream {
         })
     }
 
+    /// Has its lines go to others, too, or only to them.
+    pub fn forked(mut self, fork: Option<Fork>) -> Stream {
+        self.fork = fork;
+        self
+    }
+
+    /// Has its lines counted there.
+    pub fn counted(mut self, counts: Arc<StreamCounts>) -> Stream {
+        self.counts = counts;
+        self
+    }
+
+    /// The name of the process that writes it.
+    pub fn process(&self) -> &str {
+        &self.process
+    }
+
+    /// Waits until a chunk may be read, and says what stdout gets of it.
+    async fn admit(&self) -> Admission {
+        match &self.fork {
+            None => self.sink.admit().await,
+            Some(fork) => fork.admit(&self.sink).await,
+        }
+    }
+
     /// Reads until the end of the pipe, holding its process back while stdout is full.
     pub async fn run(self: Rc<Self>) {
         loop {
@@ -160,7 +193,7 @@ impl Stream {
                 Some(deadline) => match timeout_at(deadline, self.pipe.readable()).await {
                     Ok(readable) => readable,
                     Err(_) => {
-                        let admission = self.sink.admit().await;
+                        let admission = self.admit().await;
                         self.release(admission);
                         continue;
                     }
@@ -169,7 +202,7 @@ impl Stream {
             if readable.is_err() {
                 return;
             }
-            let admission = self.sink.admit().await;
+            let admission = self.admit().await;
             if self.read(admission, Ask::Loop) == Progress::End {
                 return;
             }
@@ -181,12 +214,25 @@ impl Stream {
     /// Reads what is there now, without waiting, as far as there is room for it.
     pub fn catch_up(&self) {
         for _ in 0..FULL_PIPE {
-            let Some(admission) = self.sink.try_admit() else {
-                return;
+            let admission = match &self.fork {
+                None => self.sink.try_admit(),
+                Some(fork) => fork.try_admit(&self.sink),
             };
+            let Some(admission) = admission else { return };
             if self.read(admission, Ask::Kernel) != Progress::Some {
                 return self.release(admission);
             }
+        }
+    }
+
+    /// Reads what is there now. Waits for room as [`Stream::run`] does.
+    pub async fn read_all(&self) {
+        loop {
+            let admission = self.admit().await;
+            if self.read(admission, Ask::Kernel) != Progress::Some {
+                return;
+            }
+            tokio::task::yield_now().await;
         }
     }
 
@@ -194,7 +240,7 @@ impl Stream {
     /// room as [`Stream::run`] does.
     pub async fn finish(&self) {
         loop {
-            let admission = self.sink.admit().await;
+            let admission = self.admit().await;
             if self.read(admission, Ask::Kernel) != Progress::Some {
                 return self.end(admission);
             }
@@ -238,6 +284,7 @@ impl Stream {
                 return Progress::End;
             }
         };
+        self.counts.bytes.add(count as u64);
         scratch[..carried].copy_from_slice(&state.carry);
         let bytes = &scratch[..carried + count];
         self.give_out(&mut state, bytes, admission, false);
@@ -270,7 +317,7 @@ impl Stream {
             Some(masker) => masker.mask(bytes, end),
             None => (Cow::Borrowed(bytes), bytes.len()),
         };
-        let mut out = Out::new(&self.sink, admission, formatter, lost);
+        let mut out = Out::new(self, admission, formatter, lost);
         let stamp = Stamp::now();
         if let Some(joiner) = joiner {
             joiner.arrived(Instant::now(), stamp);
@@ -316,7 +363,7 @@ impl Stream {
         else {
             return;
         };
-        let mut out = Out::new(&self.sink, admission, formatter, lost);
+        let mut out = Out::new(self, admission, formatter, lost);
         joiner.release(&mut |piece, stamp| out.give_held(piece, stamp));
         out.push(&self.process);
     }
@@ -325,30 +372,41 @@ impl Stream {
 /// Where the lines of one chunk go.
 struct Out<'a> {
     sink: &'a Sink,
+    fork: Option<&'a Fork>,
+    counts: &'a StreamCounts,
     admission: Admission,
+    /// Whether anybody gets them as the formatter writes them.
+    writes: bool,
     formatter: &'a mut Formatter,
     lost: &'a mut Option<u64>,
     batch: Vec<u8>,
+    lines: u64,
     dropped: u64,
 }
 
 impl<'a> Out<'a> {
     fn new(
-        sink: &'a Sink,
+        stream: &'a Stream,
         admission: Admission,
         formatter: &'a mut Formatter,
         lost: &'a mut Option<u64>,
     ) -> Out<'a> {
-        let batch = match admission {
-            Admission::Write => sink.buffer(),
-            Admission::Drop => Vec::new(),
+        let fork = stream.fork.as_ref();
+        let writes = admission == Admission::Write || fork.is_some_and(Fork::shares_lines);
+        let batch = match writes {
+            true => stream.sink.buffer(),
+            false => Vec::new(),
         };
         Out {
-            sink,
+            sink: &stream.sink,
+            fork,
+            counts: &stream.counts,
             admission,
+            writes,
             formatter,
             lost,
             batch,
+            lines: 0,
             dropped: 0,
         }
     }
@@ -356,7 +414,12 @@ impl<'a> Out<'a> {
     /// Writes or counts what was held: a traceback, or a line that might have begun one.
     fn give_held(&mut self, piece: Piece<'_>, stamp: Stamp) {
         // No line has a newline within.
-        let level = memchr::memchr(b'\n', piece.bytes).map(|_| Level::Error);
+        let within = memchr::memchr_iter(b'\n', piece.bytes).count() as u64;
+        self.lines += within;
+        if self.admission == Admission::Drop {
+            *self.lost.get_or_insert(0) += within;
+        }
+        let level = (within > 0).then_some(Level::Error);
         self.give(piece, level, stamp, false);
     }
 
@@ -364,25 +427,37 @@ impl<'a> Out<'a> {
     /// known to be UTF-8.
     #[inline]
     fn give(&mut self, piece: Piece<'_>, level: Option<Level>, stamp: Stamp, valid: bool) {
-        match self.admission {
-            Admission::Write => self.formatter.write(&mut self.batch, piece, level, stamp, valid),
-            Admission::Drop => {
-                self.formatter.skip(piece);
-                // Only a traceback has any within.
-                *self.lost.get_or_insert(0) += memchr::memchr_iter(b'\n', piece.bytes).count() as u64;
-            }
+        match self.writes {
+            true => self.formatter.write(&mut self.batch, piece, level, stamp, valid),
+            false => self.formatter.skip(piece),
+        }
+        if let Some(fork) = self.fork {
+            fork.take(piece, level, stamp, valid);
+        }
+        if self.admission == Admission::Drop {
+            self.lost.get_or_insert(0);
         }
         // A line counts once, when it ends, if any part of it was lost.
-        if piece.last
-            && let Some(within) = self.lost.take()
-        {
-            self.dropped += within + 1;
+        if piece.last {
+            self.lines += 1;
+            if let Some(within) = self.lost.take() {
+                self.dropped += within + 1;
+            }
         }
     }
 
-    fn push(self, process: &str) {
+    fn push(mut self, process: &str) {
         self.sink.count_dropped(process, self.dropped);
-        if self.admission == Admission::Write {
+        self.counts.lines.add(self.lines);
+        self.counts.dropped.add(self.dropped);
+        if let Some(fork) = self.fork {
+            fork.give(&self.batch);
+        }
+        if self.admission != Admission::Write {
+            // Whatever is in it is not for stdout; the buffer goes back.
+            self.batch.clear();
+        }
+        if self.writes {
             self.sink.push(self.batch);
         }
     }

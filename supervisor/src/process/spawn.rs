@@ -313,13 +313,7 @@ fn null() -> Result<Stdio, SpawnError> {
 fn output_pipe(user: Option<&User>) -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = sys::pipe()?;
     sys::enlarge_pipe(write.as_raw_fd(), PIPE_SIZE);
-    if let Some(user) = user
-        && user.uid != sys::effective_uid()
-    {
-        // So that the child can open /dev/stdout again, which is this pipe. Without the right to do so
-        // (CAP_CHOWN was dropped) only that is lost; who may not change its identity hears so later.
-        let _ = sys::change_owner(write.as_raw_fd(), user.uid, user.gid);
-    }
+    sys::give_pipe(&write, user);
     Ok((read, write))
 }
 

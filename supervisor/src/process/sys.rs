@@ -4,6 +4,7 @@ use std::io::{self, Seek, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
+use crate::config::User;
 use crate::machine::{End, Pid, Target};
 use crate::signal::Signal;
 
@@ -82,6 +83,30 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
+/// Has reads and writes wait, or not. It holds for all that share this opening of the file.
+pub fn set_nonblocking(fd: RawFd, nonblocking: bool) -> io::Result<()> {
+    let flags = if nonblocking { libc::O_NONBLOCK } else { 0 };
+    // SAFETY: no memory is involved. Of the flags that can be set so, pipes have no other.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }).map(drop)
+}
+
+/// How many bytes a pipe holds that nobody has read (FIONREAD of ioctl_tty(2)).
+pub fn unread(fd: RawFd) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: `count` is valid for the write.
+    check(unsafe { libc::ioctl(fd, libc::FIONREAD, &mut count) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// Gives a pipe of ours to the user of a child, so that it can open `/dev/stdin` or `/dev/stdout` again, which is this
+/// pipe. Without the right to do so (CAP_CHOWN was dropped) only that is lost; who may not change its identity hears
+/// so later.
+pub fn give_pipe(end: &OwnedFd, user: Option<&User>) {
+    if let Some(user) = user.filter(|user| user.uid != effective_uid()) {
+        let _ = change_owner(end.as_raw_fd(), user.uid, user.gid);
+    }
+}
+
 /// Asks for a larger pipe. A refusal (the user's share of pipe memory is spent) does no harm.
 pub fn enlarge_pipe(fd: RawFd, bytes: i32) {
     // SAFETY: no memory is involved.
@@ -89,7 +114,7 @@ pub fn enlarge_pipe(fd: RawFd, bytes: i32) {
 }
 
 /// Gives an open file to a user.
-pub fn change_owner(fd: RawFd, uid: u32, gid: u32) -> io::Result<()> {
+fn change_owner(fd: RawFd, uid: u32, gid: u32) -> io::Result<()> {
     // SAFETY: no memory is involved.
     check(unsafe { libc::fchown(fd, uid, gid) }).map(drop)
 }

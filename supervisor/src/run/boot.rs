@@ -227,6 +227,7 @@ async fn end(mut supervisor: Supervisor, sink: &Sink) -> i32 {
     };
     let (said, _) = tokio::join!(supervisor.telemetry().last_export(export_by), flushed);
     said.iter().for_each(|line| sink.line(line));
+    supervisor.children().feeds().say_losses();
     sink.last_line(&supervisor.exit_line(exit_code, cause));
     sink.flush(flush_by.max(Instant::now() + LAST_WORDS)).await;
     exit_code

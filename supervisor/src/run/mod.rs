@@ -10,6 +10,7 @@ mod health;
 mod keeper;
 mod log;
 mod looks;
+mod metrics;
 mod monitor;
 mod outcomes;
 mod ports;

@@ -1,13 +1,16 @@
 //! Health as the loop sees it: what the endpoints are told, and the checks.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use runmate_health::{Access, Health};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::checks::Checks;
 use super::health;
+use super::metrics::{self, Counters, Times};
 use super::outcomes::{Restarts, Seen};
 use super::probes::Sender;
 use crate::config::Plan;
@@ -28,10 +31,13 @@ pub(super) struct Monitor {
     keeper: Option<AbortHandle>,
     /// The checks that restart a process.
     restarts: Restarts,
+    /// How long processes are in their states.
+    times: Arc<Times>,
 }
 
 impl Monitor {
-    pub fn new(plan: Rc<Plan>) -> Monitor {
+    /// `zero` is when runmate started.
+    pub fn new(plan: Rc<Plan>, zero: Instant) -> Monitor {
         let processes = plan.processes.iter();
         Monitor {
             names: processes.map(|process| process.name.clone()).collect(),
@@ -41,12 +47,16 @@ impl Monitor {
             checks: None,
             keeper: None,
             restarts: Restarts::new(&plan.health.checks),
+            times: Arc::new(Times::new(plan.processes.len(), zero)),
             plan,
         }
     }
 
     /// From here on these endpoints are told what happens. `served`: somebody can ask them.
-    pub fn publish_to(&mut self, health: Health, served: bool) {
+    pub fn publish_to(&mut self, health: Health, served: bool, counters: &Counters) {
+        if served {
+            health.add_metrics(metrics::source(&self.plan, counters, Arc::clone(&self.times)));
+        }
         self.health = Some(health);
         self.served = served;
         self.published = None;
@@ -111,6 +121,7 @@ impl Monitor {
         let Some(health) = &self.health else { return };
         let view = view();
         if self.published.as_ref() != Some(&view) {
+            self.times.update(&view, now);
             health.publish(health::snapshot(&view, &self.names, self.plan.migration(), now));
             self.published = Some(view);
         }

@@ -28,6 +28,8 @@ pub(super) enum Message {
     GiveUp(ErrandId),
     /// A check was looked at.
     Looked(Box<Seen>),
+    /// This life of a forwarder has got everything, or its time for that is over.
+    Forwarded(ProcessId, Pid),
     /// Time to see whether the platform's port is served.
     CheckPort,
     /// Time to export traces.

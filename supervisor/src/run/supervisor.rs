@@ -13,13 +13,14 @@ use tokio::time::{Instant, sleep};
 
 use super::children::{Buried, Children};
 use super::errands::Errand;
+use super::metrics::Counters;
 use super::monitor::Monitor;
 use super::outcomes::Seen;
 use super::ports;
 use super::probes::{self, Message};
 use super::telemetry::Telemetry;
 use crate::config;
-use crate::machine::{Action, Cause, Event, Machine, Report};
+use crate::machine::{Action, Cause, Event, Machine, ProcessId, Report, Target};
 use crate::output::{Sink, Stream};
 use crate::process;
 use crate::secrets::Files;
@@ -39,6 +40,7 @@ pub(super) struct Supervisor {
     sender: probes::Sender,
     monitor: Monitor,
     telemetry: Telemetry,
+    counters: Rc<Counters>,
     /// The look that asks for a new life of a process, while the machine is told.
     blamed: Option<Seen>,
     /// `$PORT`, as the platform set it.
@@ -60,7 +62,8 @@ impl Supervisor {
     ) -> (Supervisor, mpsc::UnboundedReceiver<Message>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let plan = Rc::new(plan);
-        let monitor = Monitor::new(Rc::clone(&plan));
+        let monitor = Monitor::new(Rc::clone(&plan), zero);
+        let counters = Rc::new(Counters::new(&plan));
         let supervisor = Supervisor {
             names: plan
                 .processes
@@ -68,7 +71,13 @@ impl Supervisor {
                 .map(|process| process.name.clone())
                 .collect(),
             machine,
-            children: Children::new(Rc::clone(&plan), Rc::clone(&sink), sender.clone()),
+            children: Children::new(
+                Rc::clone(&plan),
+                Rc::clone(&sink),
+                sender.clone(),
+                Rc::clone(&counters),
+            ),
+            counters,
             plan,
             zero,
             sink,
@@ -86,7 +95,7 @@ impl Supervisor {
 
     /// From here on the health endpoints are told what happens. `served`: somebody can ask them.
     pub fn publish_to(&mut self, health: Health, served: bool) {
-        self.monitor.publish_to(health, served);
+        self.monitor.publish_to(health, served, &self.counters);
         self.publish();
     }
 
@@ -177,10 +186,13 @@ impl Supervisor {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut actions = self.machine.step(self.zero.elapsed(), event);
-            let drains = actions
-                .iter()
-                .any(|action| matches!(action, Action::Report(Report::Draining { .. })));
-            if drains {
+            let budget = actions.iter().find_map(|action| match action {
+                Action::Report(Report::Draining { budget, .. }) => Some(*budget),
+                _ => None,
+            });
+            let drains = budget.is_some();
+            if let Some(budget) = budget {
+                self.stop_by = Some(Instant::now() + budget);
                 self.monitor.begin_drain();
             }
             // Signals first, all of them: nothing else must delay them. Only who is not ready is looked at
@@ -239,9 +251,12 @@ impl Supervisor {
             Message::NotYet(process, pid, why) if self.children.is_current(process, pid) => {
                 self.children.not_yet(process, why);
             }
+            Message::Forwarded(process, pid) if self.children.is_current(process, pid) => {
+                self.children.send_held(process);
+            }
             Message::Looked(seen) => self.looked(*seen),
             // Of an earlier life.
-            Message::Ready(..) | Message::NotYet(..) => {}
+            Message::Ready(..) | Message::NotYet(..) | Message::Forwarded(..) => {}
             // A look that begins now would only be in the way of the stop.
             Message::Run(Errand::Check(..) | Errand::Helper(..), ..) if self.is_stopping() => {}
             Message::Run(errand, id, reply) => self.children.run(errand, id, reply),
@@ -328,7 +343,7 @@ impl Supervisor {
                 self.telemetry.started(&event);
                 return Some(event);
             }
-            Action::Signal(process, target, signal) => self.children.signal(process, target, signal),
+            Action::Signal(process, target, signal) => self.send(process, target, signal),
             Action::Sweep(signal) => {
                 // Mostly nobody is left, and then there is no need to read /proc.
                 if !self.children.reap().any_left {
@@ -348,12 +363,23 @@ impl Supervisor {
         None
     }
 
+    fn send(&mut self, process: ProcessId, target: Target, signal: Signal) {
+        let is_stop = signal == self.plan.processes[process.0].policy.stop.signal;
+        match self.machine.killed_at(process) {
+            Some(killed_at) if is_stop && self.is_stopping() => {
+                self.children.stop(process, target, signal, self.zero + killed_at);
+            }
+            _ => self.children.signal(process, target, signal),
+        }
+    }
+
     fn publish(&mut self) {
         self.monitor.publish(|| self.machine.view(), self.zero.elapsed());
     }
 
     /// Brings the durations in the health answers up to date.
     pub fn refresh_health(&mut self) {
+        self.children.feeds().bring_up_to_date();
         self.monitor.forget_published();
         self.publish();
     }

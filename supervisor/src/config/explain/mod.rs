@@ -4,8 +4,8 @@
 mod checks;
 mod logs;
 mod trace;
+mod words;
 
-use std::fmt;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -16,8 +16,7 @@ use crate::machine::{Kind, OnExit, ProcessId, Restart, Scope};
 use runmate_secrets::Form;
 
 use super::{
-    Command, EnvInherit, LogFormat, Migrate, MigrateWork, Otherwise, Plan, Probe, Process, Secret, Source,
-    Stdin, graph, units,
+    Command, EnvInherit, Migrate, MigrateWork, Otherwise, Plan, Process, Secret, Stdin, graph, units,
 };
 
 /// A plan in lines, the processes in the order they start.
@@ -47,7 +46,7 @@ pub fn explain(plan: &Plan) -> String {
     for (place, id) in graph::start_order(plan).into_iter().enumerate() {
         let process = &plan.processes[id.0];
         let _ = writeln!(out, "\n{}. {} ({})", place + 1, process.name, role(plan, id));
-        for (name, text) in details(plan, process) {
+        for (name, text) in details(plan, id) {
             let _ = writeln!(out, "   {name:<9} {text}");
         }
     }
@@ -108,8 +107,14 @@ pub fn explain_json(plan: &Plan) -> Value {
                 EnvInherit::Only(names) => json!(names),
             },
             "secrets": seen(plan, process),
-            "stdin": match process.stdin { Stdin::Null => "null", Stdin::Inherit => "inherit", Stdin::Logs(_) => "logs" },
+            "stdin": match &process.stdin {
+                Stdin::Null => json!("null"),
+                Stdin::Inherit => json!("inherit"),
+                Stdin::Logs(sources) => json!({ "logs": names(plan, sources.iter().copied()) }),
+            },
             "format": process.format.to_string(),
+            "stdout": process.to_stdout,
+            "forwarders": names(plan, plan.forwarders(id)),
         })
     };
     json!({
@@ -190,7 +195,8 @@ fn role(plan: &Plan, id: ProcessId) -> &'static str {
 }
 
 /// What there is to say about a process; lines that only name a default of everyone are left out.
-fn details(plan: &Plan, process: &Process) -> Vec<(&'static str, String)> {
+fn details(plan: &Plan, id: ProcessId) -> Vec<(&'static str, String)> {
+    let process = &plan.processes[id.0];
     let policy = &process.policy;
     let mut lines = match &plan.migrate {
         Some(migrate) if process.command == Command::Migrate => migration(migrate),
@@ -270,10 +276,25 @@ fn details(plan: &Plan, process: &Process) -> Vec<(&'static str, String)> {
     if !secrets.is_empty() {
         lines.push(("secrets", secrets.join(", ")));
     }
-    if process.format != plan.logs.format {
+    if let Stdin::Logs(sources) = &process.stdin {
+        let sources = names(plan, sources.iter().copied()).join(", ");
+        lines.push(("stdin", format!("the lines of {sources}, as JSON")));
+    }
+    let forwarders = names(plan, plan.forwarders(id)).join(", ");
+    if !forwarders.is_empty() {
+        let logs = match process.to_stdout {
+            true => format!("{}, and as JSON to {forwarders}", process.format),
+            false => format!("as JSON to {forwarders} alone"),
+        };
+        lines.push(("logs", logs));
+    } else if process.format != plan.logs.format {
         lines.push(("logs", process.format.to_string()));
     }
     lines
+}
+
+fn names(plan: &Plan, processes: impl Iterator<Item = ProcessId>) -> Vec<&str> {
+    processes.map(|id| plan.processes[id.0].name.as_str()).collect()
 }
 
 /// What the task of `[migrate]` does.
@@ -320,59 +341,5 @@ fn scope(scope: Scope) -> &'static str {
     match scope {
         Scope::Process => "process",
         Scope::Group => "group",
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::File(path) => path.display().fmt(f),
-            Source::Inline => f.write_str("RUNMATE_CONFIG_INLINE"),
-            Source::CommandLine => f.write_str("none, only the command line"),
-        }
-    }
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            LogFormat::Json => "json",
-            LogFormat::Text => "text",
-            LogFormat::Raw => "raw",
-            LogFormat::Inherit => "inherit",
-        })
-    }
-}
-
-impl fmt::Display for Command {
-    /// Words with anything but plain characters in quotes, so that their ends are seen.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let argv = match self {
-            Command::Argv(argv) => argv,
-            Command::Shell(text) => return write!(f, "/bin/sh -c {text:?}"),
-            Command::Migrate => return f.write_str("built in"),
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-        for (place, word) in argv.iter().enumerate() {
-            let space = if place == 0 { "" } else { " " };
-            if !word.is_empty() && word.chars().all(plain) {
-                write!(f, "{space}{word}")?;
-            } else {
-                write!(f, "{space}{word:?}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Probe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Probe::Http(target) => write!(f, "http://{}{}", target.host, target.path),
-            Probe::Tcp(address) => write!(f, "tcp {address}"),
-            Probe::Exec(command) => write!(f, "exec {command}"),
-            Probe::Log(regex) => write!(f, "a line that matches {:?}", regex.as_str()),
-            Probe::Fd(fd) => write!(f, "a newline on file descriptor {fd}"),
-        }
     }
 }

@@ -2,9 +2,10 @@
 mod bad;
 mod bad_process;
 mod checks;
+mod format;
+mod forwarding;
 mod good;
 mod health;
-mod later;
 mod logs;
 mod properties;
 mod search;

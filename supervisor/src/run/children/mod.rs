@@ -1,6 +1,7 @@
 //! The children of runmate: who lives, what is connected to them, and how they ended.
 
 mod errands;
+mod forwarding;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -10,6 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::errands::Errands;
+use super::metrics::Counters;
 use super::{log, probes};
 use crate::config::{self, LogFormat, Probe, Stdin};
 use crate::machine::{End, Event, Pid, ProcessId, Target};
@@ -18,6 +20,8 @@ use crate::process::{self, Listener, OomCounter, Output, Reaped, Spawned, Spec, 
 use crate::secrets::environment::{self, Environment};
 use crate::signal::Signal;
 use crate::trace::Context;
+
+pub(super) use forwarding::{Counted, Feeds};
 
 /// A process that runs, or was reaped and not yet spoken of.
 struct Life {
@@ -48,6 +52,8 @@ pub(super) struct Children {
     /// Pipes that may still bring something, those of processes that ended included.
     streams: Vec<Rc<Stream>>,
     errands: Errands,
+    feeds: Feeds,
+    counters: Rc<Counters>,
     terminal: Terminal,
     /// Opened once the first child runs: looking for it is no reason to keep that one waiting.
     oom: Option<OomCounter>,
@@ -74,8 +80,15 @@ pub(super) struct Dead {
 }
 
 impl Children {
-    pub fn new(plan: Rc<config::Plan>, sink: Rc<Sink>, sender: probes::Sender) -> Children {
+    pub fn new(
+        plan: Rc<config::Plan>,
+        sink: Rc<Sink>,
+        sender: probes::Sender,
+        counters: Rc<Counters>,
+    ) -> Children {
         Children {
+            feeds: Feeds::new(&plan, &sink, &counters.forwarded),
+            counters,
             lives: plan.processes.iter().map(|_| None).collect(),
             plan,
             environments: Vec::new(),
@@ -189,6 +202,9 @@ impl Children {
         // Its last words come before the line that says it is gone, as far as there is room.
         life.streams.iter().for_each(|stream| stream.catch_up());
         self.streams.retain(|stream| !stream.ended());
+        if planned {
+            self.gone_for_good(process);
+        }
         let group_alive = sys::group_alive(life.pid);
         if group_alive {
             self.groups.insert(process, life.pid);
@@ -253,18 +269,17 @@ impl Children {
         if let Some(span) = span {
             environment::add_carrier(&mut spec.env, &self.plan, plan, &span);
         }
-        spec.stdin = match plan.stdin {
-            Stdin::Null | Stdin::Logs(_) => StdinFrom::Null,
-            Stdin::Inherit if has_terminal => StdinFrom::Terminal,
-            Stdin::Inherit => StdinFrom::Inherit,
+        let stdin = match plan.stdin {
+            Stdin::Null => Ok(StdinFrom::Null),
+            Stdin::Inherit if has_terminal => Ok(StdinFrom::Terminal),
+            Stdin::Inherit => Ok(StdinFrom::Inherit),
+            Stdin::Logs(_) => self.stdin_of_forwarder(process),
         };
         // Taken: it is started once, and the password stays with us no longer than that.
-        if let Some(settings) = self
+        let settings = self
             .migration
-            .take_if(|_| plan.command == config::Command::Migrate)
-        {
-            spec.stdin = StdinFrom::File(settings);
-        }
+            .take_if(|_| plan.command == config::Command::Migrate);
+        let stdin = settings.map_or(stdin, |settings| Ok(StdinFrom::File(settings)));
         spec.output = if plan.format == LogFormat::Inherit {
             Output::Inherit
         } else {
@@ -274,7 +289,11 @@ impl Children {
             Some(Probe::Fd(fd)) => Some(*fd),
             _ => None,
         };
-        let spawned = match process::spawn(&spec) {
+        let spawned = stdin.and_then(|stdin| {
+            spec.stdin = stdin;
+            process::spawn(&spec)
+        });
+        let spawned = match spawned {
             Ok(spawned) => spawned,
             Err(error) => {
                 let line = Line::new(
@@ -323,7 +342,8 @@ impl Children {
                     stream,
                     pid,
                 };
-                let stream = Stream::new(
+                let fork = self.fork(process, &origin);
+                let read = Stream::new(
                     pipe,
                     plan.format,
                     origin,
@@ -332,8 +352,11 @@ impl Children {
                     Rc::clone(&self.sink),
                     Rc::clone(&self.scratch),
                 );
-                match stream {
-                    Ok(stream) => streams.push(Rc::new(stream)),
+                match read {
+                    Ok(read) => {
+                        let counts = self.counters.stream(process, stream);
+                        streams.push(Rc::new(read.forked(fork).counted(counts)));
+                    }
                     Err(error) => self.sink.line(&Line::new(
                         Level::Error,
                         "cannot_read",

@@ -1,7 +1,5 @@
 //! What the loop says of what the machine reports.
 
-use tokio::time::Instant;
-
 use super::Supervisor;
 use crate::machine::{Cause, End, ProcessId, Report};
 use crate::output::{Level, Line};
@@ -33,7 +31,9 @@ impl Supervisor {
             }
             Report::Stopping(process, ..) | Report::Killing(process) => self.children.stop_probe(*process),
             Report::Up => process::forget_start_up_code(),
-            Report::Draining { budget, .. } => self.stop_by = Some(Instant::now() + *budget),
+            Report::Draining { .. } => self.children.no_new_lives(),
+            Report::Hurry(_) | Report::KillAll(_) => self.children.send_all_held(),
+            Report::Ignored(process, _) => self.children.gone_for_good(*process),
             _ => {}
         }
         let (names, blamed) = (&self.names, &self.blamed);

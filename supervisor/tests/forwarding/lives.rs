@@ -1,0 +1,107 @@
+//! A forwarder that dies. The next life goes on where the last one stopped.
+
+use crate::bare::writer;
+use crate::support::{Setup, eventually, process};
+use crate::{collected, dropped, metric, numbers};
+
+const LINES: u64 = 30_000;
+const SOON: &str = "backoff = { min = \"10ms\", max = \"10ms\", restarts = 1000 }";
+
+fn app() -> String {
+    let command = writer(&format!("lines out={LINES} bytes=100 tag=app stay=1"));
+    format!("[process.app]\ncommand = {command}\nlogs = {{ stdout = false }}\n")
+}
+
+/// Each life reads some lines and a part of one, and is killed. Exactly that one line is lost.
+#[test]
+fn only_the_line_that_it_had_begun_to_read_is_lost() {
+    let run = Setup::new(&format!(
+        "{}{}",
+        app(),
+        process(
+            "shipper",
+            "collect-some lines 3000 raise SIGKILL",
+            &format!("stdin = {{ logs = [\"app\"] }}\n{SOON}"),
+        ),
+    ))
+    .with_health()
+    .start();
+    let lost = "runmate_process_dropped_lines_total{process=\"app\",destination=\"shipper\"}";
+    eventually("all lines", || {
+        let got = collected(&run.dir().join("lines")).0.len() as u64;
+        (got + metric(&run, lost)? == LINES).then_some(())
+    });
+    run.signal(libc::SIGTERM);
+    let exit = run.exit();
+    let (lines, torn) = collected(&run.dir().join("lines"));
+    assert!(torn >= 5, "{torn} lives have ended in a line");
+    assert_eq!(dropped(&exit.lines, "app", "shipper"), torn as u64);
+    assert_eq!(numbers(&lines)["app"].len() as u64 + torn as u64, LINES);
+}
+
+/// Killed from outside, over and over: what it has read as a whole and what is counted as dropped are all.
+#[test]
+fn forwarded_and_dropped_are_all_whenever_it_is_killed() {
+    let run = Setup::new(&format!(
+        "{}{}",
+        app(),
+        process(
+            "shipper",
+            "collect lines 1000 1",
+            &format!("stdin = {{ logs = [\"app\"] }}\n{SOON}"),
+        ),
+    ))
+    .with_health()
+    .start();
+    let path = run.dir().join("lines");
+    for life in 0..10 {
+        let started = run.wait_until("another life", |lines| {
+            let mut lives = lines
+                .iter()
+                .filter(|line| line["event"] == "started" && line["name"] == "shipper");
+            lives.nth(life).cloned()
+        });
+        let size = || path.metadata().map_or(0, |file| file.len());
+        let before = size();
+        eventually("a life that reads", || (size() > before + 10_000).then_some(()));
+        let pid = started["pid"].as_i64().expect("a pid") as i32;
+        // SAFETY: no memory is involved; it is not reaped before it is killed, as it does not end by itself.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+    let forwarded = "runmate_process_forwarded_lines_total{process=\"app\",forwarder=\"shipper\"}";
+    let lost = "runmate_process_dropped_lines_total{process=\"app\",destination=\"shipper\"}";
+    let (forwarded, lost) = eventually("all lines", || {
+        let (forwarded, lost) = (metric(&run, forwarded)?, metric(&run, lost)?);
+        (forwarded + lost == LINES).then_some((forwarded, lost))
+    });
+    assert!(lost <= 10, "{lost} lost by 10 deaths");
+    let got = numbers(&collected(&path).0)["app"].len() as u64;
+    // What it has read and not written down when it was killed is its own loss, at most a read each.
+    assert!(
+        got <= forwarded && got + 10 * 10 >= forwarded,
+        "{got} of {forwarded}"
+    );
+}
+
+#[test]
+fn without_another_life_its_lines_are_counted_and_stdout_goes_on() {
+    let run = Setup::new(&format!(
+        "[process.app]\ncommand = {}\n{}",
+        writer(&format!("lines out={LINES} bytes=100 tag=app stay=1")),
+        process(
+            "shipper",
+            "exit 0",
+            "stdin = { logs = [\"app\"] }\nrestart = \"never\""
+        ),
+    ))
+    .start();
+    run.wait_for("the last line", |line| {
+        let last = format!("app out {} ", LINES - 1);
+        line["message"]
+            .as_str()
+            .is_some_and(|text| text.starts_with(&last))
+    });
+    run.signal(libc::SIGTERM);
+    let exit = run.exit();
+    assert_eq!(dropped(&exit.lines, "app", "shipper"), LINES);
+}
