@@ -129,11 +129,11 @@ fn add_input(
         if !seen.insert(path.canonicalize().map_err(cannot)?) {
             return Ok(());
         }
-        let names: io::Result<BTreeSet<_>> = fs::read_dir(path)
-            .map_err(cannot)?
-            .map(|entry| Ok(entry?.file_name()))
-            .collect();
-        for name in names.map_err(cannot)? {
+        let mut names = BTreeSet::new();
+        for entry in fs::read_dir(path).map_err(cannot)? {
+            names.insert(entry.map_err(cannot)?.file_name());
+        }
+        for name in names {
             add_input(hash, &path.join(&name), &below.join(&name), seen)?;
         }
     }

@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -53,9 +53,16 @@ impl Error for To {
 /// The client. Certificate authorities, which take milliseconds to load, are loaded at the first https
 /// request; plain requests (container credentials, endpoints on loopback) never need them. Only https goes
 /// through the proxy that the environment names: what is plain is near.
+///
+/// Plain requests have a connector of the same type as https, one that trusts nobody: the SDK's connector without
+/// TLS would be a second copy of hyper's client in the binary, and a third for proxies.
 pub(super) fn http_client() -> SharedHttpClient {
-    let plain = Builder::new()
-        .build_with_connector_fn(|settings, components| configured(settings, components).build_http());
+    let plain = Builder::new().build_with_connector_fn(|settings, components| {
+        configured(settings, components)
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(trusting_nobody())
+            .build()
+    });
     let tls = Builder::new().build_with_connector_fn(|settings, components| {
         configured(settings, components)
             .proxy_config(ProxyConfig::from_env())
@@ -70,6 +77,13 @@ pub(super) fn http_client() -> SharedHttpClient {
             components: components.clone(),
         })
     })
+}
+
+fn trusting_nobody() -> TlsContext {
+    let context = TlsContext::builder()
+        .with_trust_store(TrustStore::empty())
+        .build();
+    context.expect("it has nothing that could be wrong")
 }
 
 fn configured(

@@ -79,10 +79,9 @@ async fn name_missing_versions<A: Api>(
         .into_iter()
         .filter(|index| parameters[*index].selector.is_some())
         .collect();
-    let names: BTreeSet<_> = suspects
-        .iter()
-        .map(|index| parameters[*index].arn.clone())
-        .collect();
+    // Extended, not collected: that would sort first, and the code for it is 5 kB of the binary.
+    let mut names = BTreeSet::new();
+    names.extend(suspects.iter().map(|index| parameters[*index].arn.clone()));
     if names.is_empty() {
         return;
     }

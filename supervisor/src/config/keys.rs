@@ -1,5 +1,4 @@
-//! Every key of the format, one table per section: those that this version acts on and those that
-//! belong to a later one, so that no known key is ever called unknown.
+//! Every key of the format, one table per section.
 
 /// The top level.
 pub(super) const ROOT: &[&str] = &[

@@ -155,18 +155,15 @@ fn named(name: &str, value: &Value) -> Option<Secret> {
 /// The variables whose whole value is a reference.
 fn discover(root: &Table, found: &mut Found) {
     let env = root.doc.env;
-    let named: BTreeSet<String> = found
-        .secrets
-        .wanted
-        .iter()
-        .map(|secret| secret.name.clone())
-        .collect();
-    let taken = found
-        .secrets
-        .wanted
-        .iter()
-        .filter_map(|secret| secret.reference.as_ref());
-    let taken: BTreeSet<Reference> = taken.map(Reference::without_json_key).collect();
+    // Extended, not collected: that would sort first, and the code for it is 5 kB of the binary for each type.
+    let (mut named, mut taken) = (BTreeSet::new(), BTreeSet::new());
+    let wanted = || found.secrets.wanted.iter();
+    named.extend(wanted().map(|secret| secret.name.clone()));
+    taken.extend(
+        wanted()
+            .filter_map(|secret| secret.reference.as_ref())
+            .map(Reference::without_json_key),
+    );
     for (variable, value) in env {
         if is_excluded(root.doc, variable) {
             continue;

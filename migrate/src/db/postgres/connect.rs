@@ -160,7 +160,9 @@ const ASKED_FOR: usize = 50;
 
 /// A text with a question mark for each character that the database cannot store. Not in a transaction.
 pub(super) async fn fit(connection: &mut PgConnection, text: &str) -> Result<String, sqlx::Error> {
-    let foreign: BTreeSet<char> = text.chars().filter(|c| !c.is_ascii()).collect();
+    // Extended, not collected: that would sort first, and the code for it is 5 kB of the binary.
+    let mut foreign = BTreeSet::new();
+    foreign.extend(text.chars().filter(|c| !c.is_ascii()));
     let mut kept = BTreeSet::new();
     for c in foreign.into_iter().take(ASKED_FOR) {
         match answer(connection, &format!("SELECT '{c}'")).await {

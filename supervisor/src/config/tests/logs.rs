@@ -21,7 +21,7 @@ fn styles_and_renames_are_read_and_shown() {
     );
     let shown = explain(&plan);
     assert!(
-        shown.contains("json, style ecs, level as \"severity\", message as \"log.level\", lines up to"),
+        shown.contains("json, style ecs, level as \"severity\", message as \"log.level\", secrets masked, "),
         "{shown}"
     );
     let json = explain_json(&plan);
