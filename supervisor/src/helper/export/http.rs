@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Uri, header};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
@@ -13,10 +14,15 @@ use runmate_health::Step;
 use runmate_health::checks::Peer;
 use runmate_secrets::{Signer, Unsigned};
 
+use super::endpoint::PATH;
 use super::heard::{Heard, one_line};
 
 /// The longest body of an answer: an error message, or a document of a metadata endpoint.
 const LONGEST_ANSWER: usize = 64 << 10;
+
+/// Answers that are about the spans themselves: they will be the same next time. Whatever else is refused, credentials
+/// or a path, somebody may put right while we run.
+const NEVER: &[StatusCode] = &[StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE];
 
 /// What OpenTelemetry's exporter sends with.
 #[derive(Debug)]
@@ -33,23 +39,31 @@ impl Client {
         if let Some(signer) = &self.signer {
             sign(signer, &mut request)?;
         }
+        let confidences = confidences(&request);
         let (parts, body) = request.into_parts();
         let asked = exchange(&self.peer, &self.step, Request::from_parts(parts, body.into()));
         let answer = self.step.watch(asked).await?;
         let status = answer.status();
         if status.is_success() && is_page(&answer) {
             let peer = &self.peer;
-            self.heard.rejection(format!(
-                "{peer} answered with a web page; does a collector listen there?"
-            ));
+            let why = format!("{peer} answered with a web page; does a collector listen there?");
+            self.heard.decide(Err(why));
         }
         if !status.is_success() {
-            let why = reason(answer.body());
             let peer = &self.peer;
-            self.heard.trouble(match why.as_str() {
+            let why = reason(answer.body());
+            let why = confidences
+                .iter()
+                .fold(why, |why, word| why.replace(word.as_str(), "***"));
+            let said = match why.as_str() {
                 "" => format!("{peer} answered {status}"),
                 why => format!("{peer} answered {status}: {why}"),
-            });
+            };
+            if NEVER.contains(&status) {
+                self.heard.rejection(None, said);
+            } else {
+                self.heard.trouble(said);
+            }
         }
         Ok(answer)
     }
@@ -71,6 +85,16 @@ impl HttpClient for Client {
             })
         })
     }
+}
+
+/// What a server may repeat and nobody is to read: the token that came with credentials, which is in no variable, and a
+/// path or query of one's own, which may have a key in it.
+fn confidences(request: &Request<Bytes>) -> Vec<String> {
+    let token = request.headers().get("x-amz-security-token");
+    let token = token.and_then(|token| token.to_str().ok());
+    let path = request.uri().path_and_query().map(PathAndQuery::as_str);
+    let path = path.filter(|path| ![PATH, "/"].contains(path));
+    token.into_iter().chain(path).map(str::to_owned).collect()
 }
 
 /// Whether an answer is for people: a web server's, that has this page for every path.
