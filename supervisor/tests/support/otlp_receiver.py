@@ -1,11 +1,11 @@
 """A collector for the tests: decodes OTLP with OpenTelemetry's own messages, by gRPC and by HTTP, and prints what it
 got as JSON lines. The first line says where it listens; then come {"request": ..} and {"span": ..}.
 
-It ends with its stdin. A line there is answered with {"mode": ..} and, unless it is empty, changes what it does: ok, refuse, hang, slow, garbage, busy (429, 503 or
-UNAVAILABLE once, then ok), partial (takes all spans but one), invalid (400 or
-INVALID_ARGUMENT), page (a web page for everything, by HTTP), lost (404 with the path, by HTTP). With --sigv4 it
-recomputes the signature of every HTTP request, and shows what it got if that is wrong, as AWS does. GET /credentials
-and /ecs, /ecs/task play the endpoints of a container in ECS.
+It ends with its stdin. A line there is answered with {"mode": ..} and, unless it is empty, changes what it does: ok,
+refuse, hang, slow, garbage, busy (429, 503 or UNAVAILABLE once, then ok), partial (takes all spans but one), invalid
+(400 or INVALID_ARGUMENT), page (a web page for everything, by HTTP), lost (404 with the path, by HTTP). With --sigv4
+it recomputes the signature of every HTTP request, and shows what it got if that is wrong, as AWS does.
+GET /credentials and /ecs, /ecs/task play the endpoints of a container in ECS.
 """
 
 import argparse
