@@ -144,6 +144,18 @@ pub(super) async fn get(peer: &Peer, uri: &Uri) -> Result<Response<Bytes>, Strin
     exchange(peer, &Step::default(), request).await
 }
 
+/// What the header `Host` says. A signature covers it without the port that its scheme has anyway.
+fn host(uri: &Uri) -> &str {
+    let usual = match uri.scheme_str() {
+        Some("https") => 443,
+        _ => 80,
+    };
+    match uri.port_u16() {
+        Some(port) if port == usual => uri.host().unwrap_or_default(),
+        _ => uri.authority().map_or("", |authority| authority.as_str()),
+    }
+}
+
 /// Sends a request and reads all of its answer. The error is a clause that names the peer.
 async fn exchange(peer: &Peer, step: &Step, mut request: Request<Body>) -> Result<Response<Bytes>, String> {
     let stream = peer.connect(&["http/1.1"]).await.map_err(|failure| failure.why)?;
@@ -151,8 +163,7 @@ async fn exchange(peer: &Peer, step: &Step, mut request: Request<Body>) -> Resul
     let failed = |error: hyper::Error| failure(peer, &error);
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     let uri = request.uri().clone();
-    let host = uri.authority().map_or("", |authority| authority.as_str());
-    let host = HeaderValue::from_str(host).map_err(|_| "this host cannot be asked".to_owned())?;
+    let host = HeaderValue::from_str(host(&uri)).map_err(|_| "this host cannot be asked".to_owned())?;
     request.headers_mut().insert(header::HOST, host);
     let close = HeaderValue::from_static("close");
     request.headers_mut().insert(header::CONNECTION, close);
@@ -190,7 +201,26 @@ fn failure(peer: &Peer, error: &hyper::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::reason;
+    use super::{host, reason};
+
+    #[test]
+    fn the_host_is_the_one_that_is_signed() {
+        for (url, expected) in [
+            (
+                "https://xray.eu-west-1.amazonaws.com/v1/traces",
+                "xray.eu-west-1.amazonaws.com",
+            ),
+            (
+                "https://xray.eu-west-1.amazonaws.com:443/v1/traces",
+                "xray.eu-west-1.amazonaws.com",
+            ),
+            ("http://[::1]:80/", "[::1]"),
+            ("http://127.0.0.1:443/", "127.0.0.1:443"),
+            ("https://c:80/", "c:80"),
+        ] {
+            assert_eq!(host(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
 
     #[test]
     fn why_a_server_refuses() {
