@@ -7,6 +7,8 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
+use crate::helper::export_protocol::{Answer, Rejection};
+
 /// As long as an answer may be, in characters.
 const LONGEST: usize = 300;
 
@@ -17,7 +19,7 @@ pub(super) struct Heard(Arc<Mutex<Said>>);
 #[derive(Debug, Default)]
 struct Said {
     trouble: Option<String>,
-    rejected: Option<String>,
+    verdict: Option<Answer>,
 }
 
 impl Heard {
@@ -31,14 +33,19 @@ impl Heard {
         self.lock().trouble.take()
     }
 
-    /// The server took the request, and not the spans.
-    pub fn rejection(&self, what: String) {
-        self.lock().rejected = Some(what);
+    /// The export came to something else than the exporter sees.
+    pub fn decide(&self, verdict: Answer) {
+        self.lock().verdict = Some(verdict);
     }
 
-    /// Why the server did not want some of the spans that it took.
-    pub fn rejected(&self) -> Option<String> {
-        self.lock().rejected.take()
+    /// The server does not want these spans, and never will.
+    pub fn rejection(&self, spans: Option<u64>, why: String) {
+        self.decide(Ok(Some(Rejection { spans, why })));
+    }
+
+    /// What it came to, if that was decided.
+    pub fn verdict(&self) -> Option<Answer> {
+        self.lock().verdict.take()
     }
 
     fn lock(&self) -> MutexGuard<'_, Said> {
@@ -79,24 +86,34 @@ impl<S: Subscriber> Layer<S> for Listener {
         let mut words = Words::default();
         event.record(&mut words);
         if let Some(code) = words.grpc_code {
+            let said = match one_line(&words.grpc_message).as_str() {
+                "" => format!("the answer was {code}"),
+                message => format!("the answer was {code}: {message}"),
+            };
+            if code == INVALID {
+                self.0.rejection(None, said);
+                return;
+            }
             // Without an answer the code is one that was made up here; then who connects has said why.
             let told = &mut self.0.lock().trouble;
             if told.is_none() || !words.grpc_message.is_empty() && words.grpc_message != TRANSPORT {
-                *told = Some(match one_line(&words.grpc_message).as_str() {
-                    "" => format!("the answer was {code}"),
-                    message => format!("the answer was {code}: {message}"),
-                });
+                *told = Some(said);
             }
         }
-        if let Some(rejected) = words.rejected.filter(|rejected| *rejected > 0) {
-            self.0.rejection(match one_line(&words.error).as_str() {
-                "" => format!("{rejected} spans were rejected"),
-                why => format!("{rejected} spans were rejected: {why}"),
-            });
+        if let Some(rejected) = words.rejected.and_then(|rejected| u64::try_from(rejected).ok())
+            && rejected > 0
+        {
+            let why = match one_line(&words.error).as_str() {
+                "" => format!("spans that were rejected: {rejected}"),
+                why => format!("spans that were rejected: {rejected}: {why}"),
+            };
+            self.0.rejection(Some(rejected), why);
         }
     }
 }
 
+/// The code of gRPC for what will never be right: 400 of HTTP.
+const INVALID: &str = "InvalidArgument";
 /// What tonic says instead of a server.
 const TRANSPORT: &str = "transport error";
 

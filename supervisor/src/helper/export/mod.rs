@@ -32,7 +32,7 @@ use self::heard::{Heard, Listener, cut, one_line};
 use self::hush::Hush;
 use self::resource::Ecs;
 use super::ANSWER_FD;
-use super::export_protocol::{Answer, Job};
+use super::export_protocol::{Answer, Job, Rejection};
 use crate::config::Exporter;
 use crate::process::{self, sys};
 use crate::run::exit_code;
@@ -85,7 +85,15 @@ fn perform(job: Job) -> Answer {
     let answer = runtime.block_on(export(job, heard));
     // A lookup of a name that hangs keeps a thread, which must not keep us.
     runtime.shutdown_background();
-    answer.map_err(|why| cut(hush.hush(&one_line(&why))))
+    let told = |why: &str| cut(hush.hush(&one_line(why)));
+    match answer {
+        Ok(None) => Ok(None),
+        Ok(Some(Rejection { spans, why })) => Ok(Some(Rejection {
+            spans,
+            why: told(&why),
+        })),
+        Err(why) => Err(told(&why)),
+    }
 }
 
 /// Makes the environment what the libraries are to see of it. The program has one thread yet.
@@ -147,7 +155,7 @@ async fn send(job: Job, deadline: Instant, step: &Step, heard: &Heard) -> Answer
         heard,
     };
     let built = match &job.exporter {
-        Exporter::Off => return Ok(()),
+        Exporter::Off => return Ok(None),
         Exporter::OtlpGrpc(url) => way.grpc(endpoint::grpc(url.as_deref(), &variable)?),
         Exporter::OtlpHttp(url) => way.http(endpoint::http(url.as_deref(), &variable)?, None),
         Exporter::Xray(url) => way.xray(url.as_deref(), &ecs).await?,
@@ -155,11 +163,12 @@ async fn send(job: Job, deadline: Instant, step: &Step, heard: &Heard) -> Answer
     let mut exporter = built?;
     exporter.set_resource(&resource::resource(&job.service, job.resource, &env, &ecs));
     heard.take();
-    match exporter.export(spans::spans(job.spans)).await {
-        // What was heard is of attempts before, unless some spans were rejected.
-        Ok(()) => heard.rejected().map_or(Ok(()), Err),
+    let exported = exporter.export(spans::spans(job.spans)).await;
+    heard.verdict().unwrap_or_else(|| match exported {
+        // What else was heard is of attempts before.
+        Ok(()) => Ok(None),
         Err(error) => Err(heard.take().unwrap_or_else(|| error.to_string())),
-    }
+    })
 }
 
 /// How exporters are made.
