@@ -108,18 +108,19 @@ fn fitting_text(text: &[u8], room: &mut usize) -> usize {
 /// level.
 #[inline]
 pub(super) fn clean_prefix(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
+    #[cfg(not(target_arch = "x86_64"))]
+    let rest = bytes;
     #[cfg(target_arch = "x86_64")]
-    {
-        let blocks;
-        (blocks, rest) = rest.as_chunks();
+    let rest = {
+        let (blocks, rest) = bytes.as_chunks();
         for (index, block) in blocks.iter().enumerate() {
             let found = escapes_in(block);
             if found != 0 {
                 return index * block.len() + found.trailing_zeros() as usize;
             }
         }
-    }
+        rest
+    };
     bytes.len() - rest.len() + clean_prefix_by_words(rest)
 }
 
