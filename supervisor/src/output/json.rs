@@ -103,30 +103,62 @@ fn fitting_text(text: &[u8], room: &mut usize) -> usize {
     }
 }
 
-/// How many bytes from the start need no escape. Eight bytes are looked at together in one integer,
-/// which is fast on every architecture and at every optimisation level.
+/// How many bytes from the start need no escape. Sixteen bytes are looked at together where every processor
+/// can; what is left, eight in one integer, which is fast on every architecture. Both at every optimisation
+/// level.
+#[inline]
 pub(super) fn clean_prefix(bytes: &[u8]) -> usize {
+    #[cfg(not(target_arch = "x86_64"))]
+    let rest = bytes;
+    #[cfg(target_arch = "x86_64")]
+    let rest = {
+        let (blocks, rest) = bytes.as_chunks();
+        for (index, block) in blocks.iter().enumerate() {
+            let found = escapes_in(block);
+            if found != 0 {
+                return index * block.len() + found.trailing_zeros() as usize;
+            }
+        }
+        rest
+    };
+    bytes.len() - rest.len() + clean_prefix_by_words(rest)
+}
+
+fn clean_prefix_by_words(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const TOPS: u64 = ONES << 7;
-    let needs_escape = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    let mut clean = 0;
-    for block in bytes.chunks_exact(8) {
-        let word = u64::from_le_bytes(block.try_into().expect("a chunk has eight bytes"));
+    let (blocks, rest) = bytes.as_chunks();
+    for (index, block) in blocks.iter().enumerate() {
+        let word = u64::from_le_bytes(*block);
         // A borrow sets the top bit of a byte that is less than what is taken from it. The borrow may
         // spill into later bytes, so only the lowest bit that is set is sure; it is the one we want.
         let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word & TOPS;
         let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
         let found = below(word, 0x20) | equal(b'"') | equal(b'\\');
         if found != 0 {
-            return clean + found.trailing_zeros() as usize / 8;
+            return index * block.len() + found.trailing_zeros() as usize / 8;
         }
-        clean += 8;
     }
-    clean
-        + bytes[clean..]
-            .iter()
-            .position(|byte| needs_escape(*byte))
-            .unwrap_or(bytes.len() - clean)
+    let needs_escape = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
+    let clean = rest.iter().position(needs_escape).unwrap_or(rest.len());
+    bytes.len() - rest.len() + clean
+}
+
+/// A bit for each byte that needs an escape.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn escapes_in(block: &[u8; 16]) -> u32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    // SAFETY: SSE2 is part of every x86_64, and the load, which needs no alignment, is of the block's bytes.
+    let bits = unsafe {
+        let bytes = _mm_loadu_si128(block.as_ptr().cast());
+        let equal = |byte: u8| _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8));
+        let control = _mm_cmpeq_epi8(bytes, _mm_min_epu8(bytes, _mm_set1_epi8(0x1f)));
+        _mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(equal(b'"'), equal(b'\\'))))
+    };
+    bits as u32
 }
 
 #[cfg(test)]
@@ -191,7 +223,8 @@ mod tests {
         for length in 0..100 {
             for at in 0..length {
                 for byte in [b'"', b'\\', 0, 0x1f, b'\n'] {
-                    let mut bytes = vec![b'x'; length];
+                    // Above the range of ASCII, nothing is taken for a control character.
+                    let mut bytes: Vec<u8> = (0..length).map(|at| b"x \xff\x80!"[at % 5]).collect();
                     bytes[at] = byte;
                     assert_eq!(clean_prefix(&bytes), at);
                 }

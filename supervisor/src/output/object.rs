@@ -54,6 +54,8 @@ pub(super) struct KeyTable {
     entries: Vec<(Box<[u8]>, Meaning)>,
     /// Where the entries of a length begin; the last for all that are longer. There are few of each.
     begins: [u8; LENGTHS + 1],
+    /// A bit for each first letter of a length. Nearly every name of a line is told from ours by it.
+    firsts: [u32; LENGTHS],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +81,28 @@ impl KeyTable {
         for (length, begin) in begins.iter_mut().take(LENGTHS).enumerate() {
             *begin = entries.partition_point(|(name, _)| name.len() < length) as u8;
         }
-        KeyTable { entries, begins }
+        let mut firsts = [0; LENGTHS];
+        for (name, _) in &entries {
+            firsts[name.len().min(LENGTHS - 1)] |= bit_of_first(name);
+        }
+        KeyTable {
+            entries,
+            begins,
+            firsts,
+        }
     }
 
     /// The meanings of a name: a parent first.
+    #[inline(always)]
     fn find(&self, name: &[u8]) -> Option<Meaning> {
         let length = name.len().min(LENGTHS - 1);
+        match self.firsts[length] & bit_of_first(name) {
+            0 => None,
+            _ => self.search(name, length),
+        }
+    }
+
+    fn search(&self, name: &[u8], length: usize) -> Option<Meaning> {
         let (begin, end) = (self.begins[length], self.begins[length + 1]);
         let mut candidates = self.entries[usize::from(begin)..usize::from(end)].iter();
         candidates
@@ -98,6 +116,12 @@ impl KeyTable {
             _ => None,
         })
     }
+}
+
+/// The lowest five bits tell letters apart.
+#[inline(always)]
+fn bit_of_first(name: &[u8]) -> u32 {
+    name.first().map_or(0, |first| 1 << (first & 31))
 }
 
 /// What was found in an object.
@@ -191,9 +215,13 @@ impl<'a> Reader<'a> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
+    /// Loggers write none, or one.
     #[inline(always)]
     fn blanks(&mut self) {
-        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
+        while self.peek().is_some_and(|byte| byte <= b' ') {
+            let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() else {
+                return;
+            };
             self.at += 1;
         }
     }
@@ -206,7 +234,7 @@ impl<'a> Reader<'a> {
             return Some(());
         }
         loop {
-            let name = self.string()?;
+            let name = self.text()?;
             self.blanks();
             self.expect(b':')?;
             self.blanks();
@@ -286,6 +314,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline(always)]
     fn word(&mut self, word: &[u8]) -> Option<()> {
         self.line[self.at..]
             .starts_with(word)
@@ -323,14 +352,26 @@ impl<'a> Reader<'a> {
         (self.at > begin).then_some(())
     }
 
-    fn string(&mut self) -> Option<Text<'a>> {
-        self.expect(b'"')?;
+    #[inline(always)]
+    fn text(&mut self) -> Option<Text<'a>> {
         let begin = self.at;
+        Some(match self.string()? {
+            false => Text::Plain(&self.line[begin + 1..self.at - 1]),
+            true => Text::Escaped(&self.line[begin..self.at]),
+        })
+    }
+
+    /// Goes behind a string and says whether it has escapes.
+    fn string(&mut self) -> Option<bool> {
+        self.expect(b'"')?;
         let mut escaped = false;
         loop {
             self.at += clean_prefix(&self.line[self.at..]);
             match self.peek()? {
-                b'"' => break,
+                b'"' => {
+                    self.at += 1;
+                    return Some(escaped);
+                }
                 b'\\' => {
                     escaped = true;
                     self.escape()?;
@@ -339,11 +380,6 @@ impl<'a> Reader<'a> {
                 _ => return None,
             }
         }
-        self.at += 1;
-        Some(match escaped {
-            false => Text::Plain(&self.line[begin..self.at - 1]),
-            true => Text::Escaped(&self.line[begin - 1..self.at]),
-        })
     }
 
     fn escape(&mut self) -> Option<()> {

@@ -140,6 +140,10 @@ impl Visit for Heard<'_> {
             _ => Level::Warn,
         };
         let mut message = format!("{value:?}");
+        // Before it is cut: nobody knows the first half of a secret.
+        if let Some(masks) = self.writer.masks.get() {
+            masks.text(&mut message);
+        }
         message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
         let line = Line::new(level, "library", message).with("target", self.metadata.target());
         self.writer.write(&line);
@@ -230,6 +234,17 @@ mod tests {
         );
         assert_eq!(second["message"].as_str().unwrap().len(), LONGEST_MESSAGE);
         assert_eq!(next(&mut lines)["event"], "test");
+    }
+
+    #[test]
+    fn what_is_cut_of_a_message_shows_no_half_of_a_secret() {
+        let (sink, mut lines) = sink();
+        sink.hide(Masks::new([&b"correct-horse-battery"[..]].into_iter()).unwrap());
+        let filler = "x".repeat(LONGEST_MESSAGE - 10);
+        tracing::dispatcher::with_default(&sink.dispatch, || {
+            tracing::error!(target: "h2", "{filler}correct-horse-battery");
+        });
+        assert_eq!(next(&mut lines)["message"], format!("{filler}***"));
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn starts_of(line: &[u8]) -> Option<(Language, State)> {
     use Language::{Go, Java, Node, Python, Rust};
     let starts = |with: &str| line.starts_with(with.as_bytes());
     let found = match line.first()? {
-        b' ' | b'\t' if is_frame(line) => (Java, State::Frames),
+        b' ' | b'\t' if is_frame(line) && names_place(line) => (Java, State::Frames),
         b' ' if starts(GROUP) => (Python, State::PythonGroup),
         b' ' if is_indented_python(line) => (Python, State::PythonFrames),
         b'T' if starts(TRACEBACK) => (Python, State::PythonFrames),
@@ -219,6 +219,27 @@ fn contains(line: &[u8], what: &str) -> bool {
 fn is_frame(line: &[u8]) -> bool {
     let text = line.trim_ascii_start();
     text.len() < line.len() && (text.starts_with(b"at ") || text.starts_with(b"... ") && ends_elided(text))
+}
+
+/// A frame that stands alone is told from a sentence by the place in it: brackets right behind a name, or the
+/// number of a line and of a column.
+fn names_place(line: &[u8]) -> bool {
+    let is_call = |two: &[u8]| !two[0].is_ascii_whitespace() && two[1] == b'(';
+    line.windows(2).any(is_call) || ends_with_column(line)
+}
+
+/// `/srv/app.js:3:9`, also in brackets.
+fn ends_with_column(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    let mut parts = line
+        .strip_suffix(b")")
+        .unwrap_or(line)
+        .rsplitn(3, |byte| *byte == b':');
+    let mut number = || {
+        let part = parts.next().unwrap_or_default();
+        !part.is_empty() && part.iter().all(u8::is_ascii_digit)
+    };
+    number() && number() && parts.next().is_some_and(|path| path.contains(&b'/'))
 }
 
 fn ends_elided(text: &[u8]) -> bool {

@@ -21,6 +21,8 @@ use grammar::{Next, State};
 const QUIET: Duration = Duration::from_millis(250);
 /// Nor is it held for longer than this by what may belong to it and may not.
 const LONGEST: Duration = Duration::from_secs(2);
+/// Nor, if lines that belong come one by one (a list that is indented looks like that), for longer than this.
+const OLDEST: Duration = Duration::from_secs(5);
 /// More is no traceback that somebody reads; what follows are events of their own.
 const MOST_BYTES: usize = 256 << 10;
 /// Lines without a mark of their own (blank ones, a message of several lines) that may stand between two that
@@ -54,6 +56,7 @@ struct Held {
     /// When the last line came that belongs to it.
     sure_at: Instant,
     /// When its first line came.
+    since: Instant,
     stamp: Stamp,
 }
 
@@ -72,7 +75,8 @@ impl Joiner {
     /// When what is held must go out; `None`: nothing is held.
     pub fn deadline(&self) -> Option<Instant> {
         let held = self.held.as_ref()?;
-        Some((self.now + QUIET).min(held.sure_at + LONGEST))
+        let quiet = self.now + QUIET;
+        Some(quiet.min(held.sure_at + LONGEST).min(held.since + OLDEST))
     }
 
     /// Bytes came, of which the next lines are made.
@@ -155,6 +159,7 @@ impl Joiner {
             sure: 0,
             doubtful: 0,
             sure_at: self.now,
+            since: self.now,
             stamp: self.stamp,
         });
     }

@@ -270,6 +270,32 @@ fn what_may_not_belong_does_not_keep_it_for_long() {
 }
 
 #[test]
+fn what_comes_slowly_does_not_wait_for_its_end() {
+    let mut world = World::new(Multiline::Auto);
+    world.read(Duration::ZERO, b"Error: a\n");
+    let since = world.now;
+    while world.out.is_empty() {
+        world.read(QUIET / 2, b"  b\n");
+        assert!(world.now <= since + OLDEST + QUIET);
+    }
+}
+
+#[test]
+fn indented_sentences_are_no_frames() {
+    let text = "Meetings:\n  at home\n  at work (again)\n    at 10:30\n";
+    assert_eq!(
+        at_once(text),
+        ["Meetings:", "  at home", "  at work (again)", "    at 10:30"]
+    );
+    for frames in [
+        "    at main (/srv/app.js:3:9)\n    at /srv/app.js:3:9\n    at async b",
+        "\tat a.B.c(B.java:1) ~[b.jar:1.0]\n\t... 12 more",
+    ] {
+        assert_eq!(at_once(frames), [frames]);
+    }
+}
+
+#[test]
 fn what_is_too_long_goes_out() {
     let frame = "\tat a.B.c(B.java:1)\n";
     let text = "java.lang.Error: x\n".to_owned() + &frame.repeat(MOST_BYTES / frame.len() + 10);

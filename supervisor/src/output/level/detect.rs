@@ -88,7 +88,7 @@ impl<'a> Head<'a> {
                     }
                 }
                 b'0'..=b'9' | b'+' => {
-                    self.skip_while(|byte| byte.is_ascii_digit() || b":.,+#".contains(&byte))
+                    self.skip_while(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.' | b',' | b'+' | b'#'))
                 }
                 b'A'..=b'Z' | b'a'..=b'z' | b'_' => {
                     let length = self.count(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -138,9 +138,9 @@ impl<'a> Head<'a> {
     fn skip_separators(&mut self) {
         loop {
             self.skip_blanks();
-            if !self.rest.first().is_some_and(|byte| b"-|,:".contains(byte)) {
+            let Some(b'-' | b'|' | b',' | b':') = self.rest.first() else {
                 return;
-            }
+            };
             self.rest = &self.rest[1..];
         }
     }
@@ -161,7 +161,7 @@ impl<'a> Head<'a> {
         if !fits {
             return None;
         }
-        let in_time = |byte: u8| byte.is_ascii_digit() || b"-/:.,+".contains(&byte);
+        let in_time = |byte: u8| matches!(byte, b'0'..=b'9' | b'-' | b'/' | b':' | b'.' | b',' | b'+');
         loop {
             self.skip_while(|byte| in_time(byte) || byte.is_ascii_alphabetic());
             // The time of the day behind the date.
@@ -211,22 +211,16 @@ impl<'a> Head<'a> {
         let level = Level::of_word(word)?;
         let after = &self.rest[length..];
         let capitals = word.iter().all(u8::is_ascii_uppercase);
-        match after.first() {
-            None if self.cut => None,
-            None => capitals.then_some(level),
-            Some(b':') => Some(level),
-            _ if [&b"\t"[..], b" - ", b" | "]
-                .iter()
-                .any(|mark| after.starts_with(mark)) =>
-            {
-                Some(level)
-            }
+        match after {
+            [] if self.cut => None,
+            [] => capitals.then_some(level),
+            [b':' | b'\t', ..] | [b' ', b'-' | b'|', b' ', ..] => Some(level),
             // `Fatal error:` of PHP and Go.
-            Some(b' ') if after.starts_with(b" error:") => Some(level),
+            [b' ', ..] if after.starts_with(b" error:") => Some(level),
             // TRACE is a method of HTTP, too.
-            Some(b' ') => (capitals && after.get(1) != Some(&b'/')).then_some(level),
-            Some(b'|' | b'[' | b']' | b',' | 0x1b) => capitals.then_some(level),
-            Some(_) => None,
+            [b' ', second, ..] => (capitals && *second != b'/').then_some(level),
+            [b' ' | b'|' | b'[' | b']' | b',' | 0x1b, ..] => capitals.then_some(level),
+            _ => None,
         }
     }
 

@@ -95,20 +95,57 @@ const COMPONENT: &AsciiSet = &STRICT
     .remove(b'(')
     .remove(b')');
 
-/// How writers of JSON differ in what they escape beyond what they must: as the characters that become
-/// `\u00xx`, whether `/` becomes `\/`, and whether only ASCII is left.
-const JSON: &[(&str, bool, bool)] = &[
+/// How a writer of JSON differs from others.
+struct Json {
+    /// The characters that become `\u00xx` although they need not.
+    more: &'static str,
+    /// `/` becomes `\/`.
+    slash: bool,
+    /// Only ASCII is left.
+    ascii: bool,
+    /// The letters of hexadecimal digits are capitals.
+    capitals: bool,
+}
+
+const JSON: &[Json] = &[
     // JavaScript, Rust, Ruby
-    ("", false, false),
+    PLAIN,
     // Python
-    ("", false, true),
+    Json { ascii: true, ..PLAIN },
+    // Jackson, if told to leave only ASCII
+    Json {
+        ascii: true,
+        capitals: true,
+        ..PLAIN
+    },
     // PHP
-    ("", true, true),
+    Json {
+        slash: true,
+        ascii: true,
+        ..PLAIN
+    },
     // Go, Rails
-    ("<>&", false, false),
+    Json { more: "<>&", ..PLAIN },
     // Gson
-    ("<>&='", false, false),
+    Json {
+        more: "<>&='",
+        ..PLAIN
+    },
+    // .NET; one in three values in Base64 has a `+`
+    Json {
+        more: "\"<>&'+`",
+        ascii: true,
+        capitals: true,
+        ..PLAIN
+    },
 ];
+
+const PLAIN: Json = Json {
+    more: "",
+    slash: false,
+    ascii: false,
+    capitals: false,
+};
 
 /// A line as it stands in JSON strings and in URLs, where that is not the line itself.
 fn written(line: &[u8]) -> Vec<Needle> {
@@ -117,28 +154,29 @@ fn written(line: &[u8]) -> Vec<Needle> {
         .map(|set| percent_encode(line, set).to_string().into_bytes().into())
         .collect();
     if let Ok(text) = std::str::from_utf8(line) {
-        forms.extend(
-            JSON.iter()
-                .map(|(more, slash, ascii)| json(text, more, *slash, *ascii)),
-        );
+        forms.extend(JSON.iter().map(|writer| json(text, writer)));
     }
     forms.retain(|form| form.as_slice() != line);
     forms
 }
 
-fn json(text: &str, more: &str, slash: bool, ascii: bool) -> Needle {
+fn json(text: &str, writer: &Json) -> Needle {
     let mut out = Zeroizing::new(Vec::with_capacity(text.len() * 6));
     for c in text.chars() {
         match c {
-            '"' | '\\' => out.extend([b'\\', c as u8]),
-            '/' if slash => out.extend(b"\\/"),
+            '"' | '\\' if !writer.more.contains(c) => out.extend([b'\\', c as u8]),
+            '/' if writer.slash => out.extend(b"\\/"),
             '\t' => out.extend(b"\\t"),
             '\r' => out.extend(b"\\r"),
             '\u{8}' => out.extend(b"\\b"),
             '\u{c}' => out.extend(b"\\f"),
-            c if c < ' ' || more.contains(c) || (ascii && !c.is_ascii()) => {
+            c if c < ' ' || writer.more.contains(c) || (writer.ascii && !c.is_ascii()) => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    out.extend(format!("\\u{unit:04x}").as_bytes());
+                    let code = match writer.capitals {
+                        true => format!("\\u{unit:04X}"),
+                        false => format!("\\u{unit:04x}"),
+                    };
+                    out.extend(code.as_bytes());
                 }
             }
             c => out.extend(c.encode_utf8(&mut [0; 4]).as_bytes()),

@@ -109,6 +109,10 @@ fn a_secret_is_found_as_json_and_urls_write_it() {
         r#""pä\"ss\\wo/rd\u003c\u0026\u003e='!""#.to_owned(),
         // Gson
         r#""pä\"ss\\wo/rd\u003c\u0026\u003e\u003d\u0027!""#.to_owned(),
+        // Jackson
+        r#""p\u00E4\"ss\\wo/rd<&>='!""#.to_owned(),
+        // .NET
+        r#""p\u00E4\u0022ss\\wo/rd\u003C\u0026\u003E=\u0027!""#.to_owned(),
     ];
     for text in written {
         assert_eq!(whole(&[secret], &text), "\"***\"", "{text}");
