@@ -53,7 +53,6 @@ pub use plan::{
     Otherwise, Plan, Platform, Probe, Process, Ready, Run, Secret, Secrets, Sees, Source, Stdin, Style,
     Trace, User,
 };
-pub(crate) use platform::detect as detect_platform;
 pub use text::{AbsentSecret, Text};
 
 use process::{Context, Header};

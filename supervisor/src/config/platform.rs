@@ -31,7 +31,7 @@ const MARKERS: &[(&str, Platform)] = &[
 ];
 
 /// The platform that the environment shows.
-pub(crate) fn detect(env: &BTreeMap<String, String>) -> Platform {
+pub(super) fn detect(env: &BTreeMap<String, String>) -> Platform {
     let value = |name: &str| env.get(name).map(String::as_str).unwrap_or_default();
     if let Some((_, platform)) = MARKERS.iter().find(|(name, _)| !value(name).is_empty()) {
         return *platform;

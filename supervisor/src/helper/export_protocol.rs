@@ -26,5 +26,15 @@ pub(crate) struct Job {
     pub timeout: Duration,
 }
 
-/// What came of it; `Err`: why nobody took the spans, a sentence without secrets.
-pub(crate) type Answer = Result<(), String>;
+/// What came of it. `Ok`: these spans are not to be sent again, whatever became of them; `Err`: why nobody took them, a
+/// sentence without secrets.
+pub(crate) type Answer = Result<Option<Rejection>, String>;
+
+/// The server does not want spans, and never will: OTLP forbids to send them again.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Rejection {
+    /// How many; `None` is all.
+    pub spans: Option<u64>,
+    /// A sentence without secrets.
+    pub why: String,
+}

@@ -135,6 +135,9 @@ impl Line {
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
         out.extend_from_slice(format!(": {message}").as_bytes());
+        if let Some(span) = self.within {
+            out.extend_from_slice(format!(" trace_id=\"{}\"", span.trace_id()).as_bytes());
+        }
         for (key, value) in &self.fields {
             out.extend_from_slice(format!(" {key}={value}").as_bytes());
         }
@@ -221,6 +224,29 @@ mod tests {
                    "event_name": "ended", "trace_id": trace, "span_id": span,
                    "attributes": {"xray_trace_id": xray, "code": 3},
                    "resource": {"process.name": "runmate", "process.pid": 7}})
+        );
+    }
+
+    #[test]
+    fn text_names_the_trace() {
+        let look = Look {
+            format: LogFormat::Text,
+            names: Arc::default(),
+        };
+        let span = Context {
+            trace: [0x11; 16],
+            span: [0x22; 8],
+        };
+        let line = Line::new(Level::Info, "up", "all up").with("after", 1);
+        let written = |line: &Line| {
+            let mut out = Vec::new();
+            line.write(&mut out, &look, SystemTime::UNIX_EPOCH);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(&line), "runmate | INFO up: all up after=1\n");
+        assert_eq!(
+            written(&line.within(Some(span))),
+            "runmate | INFO up: all up trace_id=\"11111111111111111111111111111111\" after=1\n"
         );
     }
 

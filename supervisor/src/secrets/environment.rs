@@ -118,13 +118,17 @@ const SERVICE: &str = "OTEL_SERVICE_NAME";
 const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
 /// Tells a task the span of its start, so that it goes on with the trace; a service only if that is wanted, for it
-/// lives on when the trace is over. What is written in `env` stays.
+/// lives on when the trace is over. What is written in `env` stays; what else was inherited of another trace does not.
 pub(crate) fn add_carrier(env: &mut Environment, plan: &config::Plan, process: &Process, span: &Context) {
     if process.policy.kind == Kind::Task || plan.trace.carrier {
         for (key, value) in span.variables() {
             if !process.env.contains_key(key) {
                 set(env, key, &value);
             }
+        }
+        // It belongs to the parent that came with it (W3C Trace Context, "Tracestate Header").
+        if !process.env.contains_key("TRACEPARENT") && !process.env.contains_key("TRACESTATE") {
+            env.retain(|(key, _)| key != "TRACESTATE");
         }
     }
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 /// What the helper came to.
 pub struct Outcome {
-    pub answer: Result<(), String>,
+    pub answer: Result<Option<Value>, String>,
     pub took: Duration,
 }
 

@@ -77,7 +77,7 @@ fn all_that_is_known_of_a_span_arrives() {
             &job(exporter, Some(&endpoint(&receiver, exporter))),
             &[ATTRIBUTES],
         );
-        assert_eq!(outcome.answer, Ok(()), "{exporter}");
+        assert_eq!(outcome.answer, Ok(None), "{exporter}");
         receiver.wait_for_span("restart");
         check(&receiver.spans());
         let [request] = &receiver.requests()[..] else {
@@ -111,7 +111,7 @@ fn the_environment_says_where_to_and_with_which_headers() {
             ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ];
-        assert_eq!(export(&job, &env).answer, Ok(()), "{exporter}");
+        assert_eq!(export(&job, &env).answer, Ok(None), "{exporter}");
         receiver.wait_for_span("restart");
         check(&receiver.spans());
         let headers = &receiver.requests()[0]["headers"];
@@ -135,7 +135,7 @@ fn a_server_with_a_certificate_of_ones_own() {
             "SSL_CERT_FILE",
         ] {
             let outcome = export(&job, &[ATTRIBUTES, (variable, &root)]);
-            assert_eq!(outcome.answer, Ok(()), "{exporter} {variable}");
+            assert_eq!(outcome.answer, Ok(None), "{exporter} {variable}");
         }
     }
     check(&receiver.wait_until("six exports", |lines| {

@@ -146,13 +146,22 @@ fn no_half_of_a_long_token_is_told() {
 }
 
 #[test]
+fn a_path_with_a_key_in_it_is_not_told() {
+    let receiver = Receiver::with(&["--mode", "lost"]);
+    let url = format!("{}/hunter2", receiver.http());
+    let outcome = export(&job("OtlpHttp", Some(&url)), &[]);
+    let said = "answered 404 Not Found: Cannot POST ***";
+    assert!(outcome.why().ends_with(said), "{}", outcome.why());
+}
+
+#[test]
 fn who_is_busy_is_asked_again() {
     let mut receiver = Receiver::start();
     for exporter in BOTH {
         receiver.behave("busy");
         let before = receiver.requests().len();
         let outcome = export(&job(exporter, Some(&endpoint(&receiver, exporter))), &[]);
-        assert_eq!(outcome.answer, Ok(()), "{exporter}");
+        assert_eq!(outcome.answer, Ok(None), "{exporter}");
         assert_eq!(receiver.requests().len(), before + 2);
         if exporter == "OtlpHttp" {
             assert!(
@@ -182,20 +191,47 @@ fn who_is_slow_is_waited_for() {
     let receiver = Receiver::with(&["--mode", "slow"]);
     for exporter in BOTH {
         let outcome = export(&job(exporter, Some(&endpoint(&receiver, exporter))), &[]);
-        assert_eq!(outcome.answer, Ok(()), "{exporter}");
+        assert_eq!(outcome.answer, Ok(None), "{exporter}");
     }
 }
 
 #[test]
-fn spans_that_are_taken_and_thrown_away_are_an_error() {
-    let receiver = Receiver::with(&["--mode", "partial"]);
-    for exporter in BOTH {
+fn what_a_collector_will_never_take_is_no_failure() {
+    let mut receiver = Receiver::start();
+    for (mode, exporter, spans, said) in [
+        (
+            "partial",
+            "OtlpHttp",
+            json!(1),
+            "spans that were rejected: 1: one was too old",
+        ),
+        (
+            "partial",
+            "OtlpGrpc",
+            json!(1),
+            "spans that were rejected: 1: one was too old",
+        ),
+        (
+            "invalid",
+            "OtlpHttp",
+            json!(null),
+            "answered 400 Bad Request: no such spans",
+        ),
+        (
+            "invalid",
+            "OtlpGrpc",
+            json!(null),
+            "the answer was InvalidArgument: no such spans",
+        ),
+    ] {
+        receiver.behave(mode);
+        let before = receiver.requests().len();
         let outcome = export(&job(exporter, Some(&endpoint(&receiver, exporter))), &[]);
-        assert_eq!(
-            outcome.why(),
-            "1 spans were rejected: one was too old",
-            "{exporter}"
-        );
+        let rejection = outcome.answer.expect("an answer").expect("a rejection");
+        assert_eq!(rejection["spans"], spans, "{mode} {exporter}");
+        let why = rejection["why"].as_str().expect("a reason");
+        assert!(why.ends_with(said), "{mode} {exporter}: {why}");
+        assert_eq!(receiver.requests().len(), before + 1, "{mode} {exporter}");
     }
 }
 

@@ -116,7 +116,7 @@ impl Receiver {
         format!("{}://localhost:{port}", self.scheme)
     }
 
-    /// Changes what it does from now on: `ok`, `refuse`, `hang`, `slow`, `busy`, `partial`.
+    /// Changes what it does from now on: `ok`, `refuse`, `hang` and so on; see `otlp_receiver.py`.
     pub fn behave(&mut self, mode: &str) {
         writeln!(self.orders, "{mode}").expect("the receiver reads");
         self.wait_until("change of the receiver", |lines| {
@@ -156,13 +156,25 @@ impl Receiver {
         })
     }
 
+    /// Waits until everything is heard that was got before.
+    fn catch_up(&self) {
+        let answers = |lines: &[Value]| lines.iter().filter(|line| line.get("mode").is_some()).count();
+        let before = answers(&self.heard.lock());
+        writeln!(&self.orders).expect("the receiver reads");
+        self.wait_until("answer of the receiver", |lines| {
+            (answers(lines) > before).then_some(())
+        });
+    }
+
     /// All spans so far.
     pub fn spans(&self) -> Vec<Value> {
+        self.catch_up();
         spans(&self.heard.lock())
     }
 
     /// All requests so far: `protocol`, `headers` and, by HTTP, `method`, `path` and `version`.
     pub fn requests(&self) -> Vec<Value> {
+        self.catch_up();
         let lines = self.heard.lock();
         let requests = lines.iter().filter_map(|line| line.get("request"));
         requests.cloned().collect()

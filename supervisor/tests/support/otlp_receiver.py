@@ -1,10 +1,11 @@
 """A collector for the tests: decodes OTLP with OpenTelemetry's own messages, by gRPC and by HTTP, and prints what it
 got as JSON lines. The first line says where it listens; then come {"request": ..} and {"span": ..}.
 
-It ends with its stdin. A line there changes what it does: ok, refuse, hang, slow, garbage, busy (429, 503 or
-UNAVAILABLE once, then ok), partial (takes all spans but one), page (a
-web page for everything, by HTTP). With --sigv4 it recomputes the signature of every HTTP
-request. GET /credentials and /ecs, /ecs/task play the endpoints of a container in ECS.
+It ends with its stdin. A line there is answered with {"mode": ..} and, unless it is empty, changes what it does: ok,
+refuse, hang, slow, garbage, busy (429, 503 or UNAVAILABLE once, then ok), partial (takes all spans but one), invalid
+(400 or INVALID_ARGUMENT), page (a web page for everything, by HTTP), lost (404 with the path, by HTTP). With --sigv4
+it recomputes the signature of every HTTP request, and shows what it got if that is wrong, as AWS does.
+GET /credentials and /ecs, /ecs/task play the endpoints of a container in ECS.
 """
 
 import argparse
@@ -105,6 +106,8 @@ class Traces(trace_service_pb2_grpc.TraceServiceServicer):
         say(request={"protocol": "grpc", "headers": headers, "mode": mode})
         if mode == "refuse":
             context.abort(grpc.StatusCode.PERMISSION_DENIED, f"no such\x07 tenant {headers.get('authorization')}")
+        if mode == "invalid":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such spans")
         if mode == "hang":
             forever.wait()
         if mode == "slow":
@@ -217,6 +220,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             forever.wait()
         if mode == "slow":
             forever.wait(1)
+        if mode == "invalid":
+            return self.answer(400, "text/plain", b"no such spans")
+        if mode == "lost":
+            return self.answer(404, "text/plain", f"Cannot POST {self.path}".encode())
         if mode == "page":
             return self.answer(200, "text/html; charset=utf-8", b"<h1>Welcome</h1>")
         if mode == "refuse":
@@ -228,7 +235,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path != "/v1/traces" or self.headers["content-type"] != "application/x-protobuf":
             return self.answer(404, "text/plain", b"no such path or type")
         if options.sigv4 and not signature_is_right(self, body):
-            return self.answer(403, "application/json", b'{"message":"SignatureDoesNotMatch"}')
+            message = f"SignatureDoesNotMatch: {headers.get('x-amz-security-token')}"
+            return self.answer(403, "application/json", json.dumps({"message": message}).encode())
         tell(Request.FromString(body))
         return self.answer(200, "application/x-protobuf", response().SerializeToString())
 
@@ -279,7 +287,7 @@ def serve_grpc():
 
 say(listening={"http": serve_http(), "grpc": serve_grpc()})
 for line in sys.stdin:
-    mode = line.strip()
+    mode = line.strip() or mode
     say(mode=mode)
 # Threads may hang on purpose.
 sys.stdout.flush()

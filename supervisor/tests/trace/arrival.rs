@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::support::otlp::{Receiver, python, script};
+use crate::support::otlp::Receiver;
 use crate::support::{Exit, Setup, eventually, is_own, proc, process};
 use crate::{attribute, carries, children, start, to};
 
@@ -156,33 +156,6 @@ fn what_nobody_took_goes_with_the_next() {
     run.exit();
     receiver.wait_for_span("boot");
     receiver.wait_for_span("drain");
-}
-
-/// What an app does with it: its span is a part of the start of the task.
-#[test]
-fn an_app_with_the_sdk_for_python_goes_on_with_the_trace() {
-    let receiver = Receiver::start();
-    let task = json!([python(), script("traced_task.py"), receiver.http()]);
-    let config = format!("[process.task]\nkind = \"task\"\ncommand = {task}\n")
-        + &process("app", "exit 0", "after = [\"task\"]")
-        + &to(&receiver, "otlp-grpc");
-    let exit = start(&config).exit();
-    assert_eq!(exit.code, Some(0), "{:#?}", exit.lines);
-    let boot = receiver.wait_for_span("boot");
-    let starts = children(&receiver.spans(), &boot);
-    let start = starts
-        .iter()
-        .find(|span| attribute(span, "runmate.process.name") == "task")
-        .expect("a start");
-    for name in ["by traceparent", "by X-Ray"] {
-        let span = receiver.wait_for_span(name);
-        assert_eq!(
-            (&span["trace"], &span["parent"]),
-            (&start["trace"], &start["span"]),
-            "{name}"
-        );
-        assert_eq!(span["resource"]["service.name"], "checkout");
-    }
 }
 
 #[test]

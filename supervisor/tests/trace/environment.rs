@@ -69,6 +69,30 @@ fn services_do_if_that_is_wanted_and_what_is_written_stays() {
     );
 }
 
+/// Whoever started the container may be a part of another trace.
+#[test]
+fn two_traces_do_not_mix() {
+    let inherited = |config: String| {
+        Setup::new(&config)
+            .env(
+                "TRACEPARENT",
+                "00-11111111111111111111111111111111-2222222222222222-01",
+            )
+            .env("TRACESTATE", "vendor=other")
+    };
+    let found = environments(inherited(config("", "")));
+    let (task, app) = (&found["task"], &found["app"]);
+    assert!(
+        task["TRACEPARENT"]
+            .as_str()
+            .is_some_and(|parent| !parent.contains("1111111111"))
+    );
+    assert!(task.get("TRACESTATE").is_none(), "{task}");
+    assert_eq!(app["TRACESTATE"], "vendor=other");
+    let own = config("", "env = { TRACESTATE = \"mine=1\" }");
+    assert_eq!(environments(inherited(own))["task"]["TRACESTATE"], "mine=1");
+}
+
 #[test]
 fn where_it_runs_is_told_unless_somebody_did() {
     let in_pod = |setup: Setup| {

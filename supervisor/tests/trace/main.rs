@@ -3,9 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod app;
 mod arrival;
 mod environment;
 mod trouble;
+mod xray;
 
 use serde_json::Value;
 use support::otlp::Receiver;

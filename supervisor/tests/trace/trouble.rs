@@ -87,6 +87,24 @@ fn garbage_for_an_answer_is_one_warning() {
 }
 
 #[test]
+fn what_a_collector_rejects_is_one_warning_and_not_sent_again() {
+    let receiver = Receiver::with(&["--mode", "partial"]);
+    let run = start(&(process("app", "wait SIGTERM exit 7", "") + &to(&receiver, "otlp-http")));
+    let warning = run.wait_for("warning", |line| is_own(line, "trace_rejected"));
+    assert_eq!(warning["lost"], 1, "{warning}");
+    let why = warning["why"].as_str().expect("a reason");
+    assert!(why.ends_with("one was too old"), "{warning}");
+    let (exit, _) = stop(&run);
+    assert_eq!(exit.code, Some(7));
+    receiver.wait_for_span("drain");
+    let count = |event: &str| exit.lines.iter().filter(|line| is_own(line, event)).count();
+    assert_eq!((count("trace_rejected"), count("trace_failed")), (1, 0));
+    let spans = receiver.spans();
+    let boots = spans.iter().filter(|span| span["name"] == "boot");
+    assert_eq!(boots.count(), 1);
+}
+
+#[test]
 fn a_slow_collector_gets_everything() {
     for exporter in ["otlp-grpc", "otlp-http"] {
         let receiver = Receiver::with(&["--mode", "slow"]);

@@ -3,7 +3,7 @@
 use axum::http::Uri;
 
 /// The path of OTLP/HTTP for traces.
-const PATH: &str = "/v1/traces";
+pub(super) const PATH: &str = "/v1/traces";
 
 /// A variable, if it is set to something.
 pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -4,7 +4,8 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
@@ -13,10 +14,15 @@ use runmate_health::Step;
 use runmate_health::checks::Peer;
 use runmate_secrets::{Signer, Unsigned};
 
+use super::endpoint::PATH;
 use super::reply::{Reply, one_line};
 
 /// The longest body of an answer: an error message, or a document of a metadata endpoint.
 const LONGEST_ANSWER: usize = 64 << 10;
+
+/// Answers that are about the spans themselves: they will be the same next time. Whatever else is refused, credentials
+/// or a path, somebody may put right while we run.
+const NEVER: &[StatusCode] = &[StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE];
 
 /// A collector, or X-Ray.
 pub(super) struct Client {
@@ -42,14 +48,15 @@ impl Client {
         {
             return Reply::Refused(why);
         }
+        let confidences = confidences(&request);
         let asked = exchange(&self.peer, step, request.map(Body::from));
         match step.watch(asked).await {
-            Ok(answer) => self.reply(&answer),
+            Ok(answer) => self.reply(&answer, &confidences),
             Err(why) => Reply::lost(why),
         }
     }
 
-    fn reply(&self, answer: &Response<Bytes>) -> Reply {
+    fn reply(&self, answer: &Response<Bytes>, confidences: &[String]) -> Reply {
         let peer = &self.peer;
         let status = answer.status();
         if status.is_success() {
@@ -60,7 +67,11 @@ impl Client {
             // Some answer with something else, and have taken the spans.
             return Reply::of(ExportTraceServiceResponse::decode(answer.body().clone()).unwrap_or_default());
         }
-        let why = match reason(answer.body()).as_str() {
+        let why = reason(answer.body());
+        let why = confidences
+            .iter()
+            .fold(why, |why, word| why.replace(word.as_str(), "***"));
+        let why = match why.as_str() {
             "" => format!("{peer} answered {status}"),
             why => format!("{peer} answered {status}: {why}"),
         };
@@ -71,6 +82,7 @@ impl Client {
                 after: retry_after(answer.headers()),
             },
             502 | 504 => Reply::lost(why),
+            _ if NEVER.contains(&status) => Reply::never(why),
             _ => Reply::Refused(why),
         }
     }
@@ -80,6 +92,16 @@ impl Client {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// What a server may repeat and nobody is to read: the token that came with credentials, which is in no variable, and a
+/// path or query of one's own, which may have a key in it.
+fn confidences(request: &Request<Bytes>) -> Vec<String> {
+    let token = request.headers().get("x-amz-security-token");
+    let token = token.and_then(|token| token.to_str().ok());
+    let path = request.uri().path_and_query().map(PathAndQuery::as_str);
+    let path = path.filter(|path| ![PATH, "/"].contains(path));
+    token.into_iter().chain(path).map(str::to_owned).collect()
 }
 
 /// Whether an answer is for people: a web server's, that has this page for every path.
@@ -129,6 +151,18 @@ pub(super) async fn get(peer: &Peer, uri: &Uri) -> Result<Response<Bytes>, Strin
     exchange(peer, &Step::default(), request).await
 }
 
+/// What the header `Host` says. A signature covers it without the port that its scheme has anyway.
+fn host(uri: &Uri) -> &str {
+    let usual = match uri.scheme_str() {
+        Some("https") => 443,
+        _ => 80,
+    };
+    match uri.port_u16() {
+        Some(port) if port == usual => uri.host().unwrap_or_default(),
+        _ => uri.authority().map_or("", |authority| authority.as_str()),
+    }
+}
+
 /// Sends a request and reads all of its answer. The error is a clause that names the peer.
 async fn exchange(peer: &Peer, step: &Step, mut request: Request<Body>) -> Result<Response<Bytes>, String> {
     let stream = peer.connect(&["http/1.1"]).await.map_err(|failure| failure.why)?;
@@ -136,8 +170,7 @@ async fn exchange(peer: &Peer, step: &Step, mut request: Request<Body>) -> Resul
     let failed = |error: hyper::Error| failure(peer, &error);
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     let uri = request.uri().clone();
-    let host = uri.authority().map_or("", |authority| authority.as_str());
-    let host = HeaderValue::from_str(host).map_err(|_| "this host cannot be asked".to_owned())?;
+    let host = HeaderValue::from_str(host(&uri)).map_err(|_| "this host cannot be asked".to_owned())?;
     request.headers_mut().insert(header::HOST, host);
     let close = HeaderValue::from_static("close");
     request.headers_mut().insert(header::CONNECTION, close);
@@ -175,7 +208,26 @@ fn failure(peer: &Peer, error: &hyper::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::reason;
+    use super::{host, reason};
+
+    #[test]
+    fn the_host_is_the_one_that_is_signed() {
+        for (url, expected) in [
+            (
+                "https://xray.eu-west-1.amazonaws.com/v1/traces",
+                "xray.eu-west-1.amazonaws.com",
+            ),
+            (
+                "https://xray.eu-west-1.amazonaws.com:443/v1/traces",
+                "xray.eu-west-1.amazonaws.com",
+            ),
+            ("http://[::1]:80/", "[::1]"),
+            ("http://127.0.0.1:443/", "127.0.0.1:443"),
+            ("https://c:80/", "c:80"),
+        ] {
+            assert_eq!(host(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
 
     #[test]
     fn why_a_server_refuses() {

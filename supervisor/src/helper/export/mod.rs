@@ -31,7 +31,7 @@ use self::hush::Hush;
 use self::reply::{Reply, cut, one_line};
 use self::resource::Ecs;
 use super::ANSWER_FD;
-use super::export_protocol::{Answer, Job};
+use super::export_protocol::{Answer, Job, Rejection};
 use crate::config::Exporter;
 use crate::process::{self, sys};
 use crate::run::exit_code;
@@ -81,7 +81,15 @@ fn perform(job: Job) -> Answer {
     let answer = runtime.block_on(export(job));
     // A lookup of a name that hangs keeps a thread, which must not keep us.
     runtime.shutdown_background();
-    answer.map_err(|why| cut(hush.hush(&one_line(&why))))
+    let told = |why: &str| cut(hush.hush(&one_line(why)));
+    match answer {
+        Ok(None) => Ok(None),
+        Ok(Some(Rejection { spans, why })) => Ok(Some(Rejection {
+            spans,
+            why: told(&why),
+        })),
+        Err(why) => Err(told(&why)),
+    }
 }
 
 /// Makes the environment what the libraries are to see of it. The program has one thread yet.
@@ -112,11 +120,12 @@ async fn export(job: Job) -> Answer {
     let step = Step::default();
     let prepared = timeout_at(deadline, step.watch(prepare(job, timeout, &step))).await;
     let Some((client, message)) = prepared.unwrap_or_else(|_| Err(late(&step, None)))? else {
-        return Ok(());
+        return Ok(None);
     };
     match deliver(&client, &message, deadline, &step).await {
-        Reply::Taken => Ok(()),
-        Reply::Rejected(why) | Reply::Refused(why) | Reply::Later { why, .. } => Err(why),
+        Reply::Taken => Ok(None),
+        Reply::Rejected(rejection) => Ok(Some(rejection)),
+        Reply::Refused(why) | Reply::Later { why, .. } => Err(why),
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 
+use crate::helper::export_protocol::Rejection;
+
 /// As long as an answer may be, in characters.
 const LONGEST: usize = 300;
 
@@ -12,9 +14,9 @@ const LONGEST: usize = 300;
 pub(super) enum Reply {
     /// All spans were taken.
     Taken,
-    /// The request was taken, and not all of its spans.
-    Rejected(String),
-    /// It would be the same next time.
+    /// The server does not want these spans, and never will.
+    Rejected(Rejection),
+    /// There is no use in asking again before somebody has put something right.
     Refused(String),
     /// Another attempt may do better, `after` this long if the server said so.
     Later { why: String, after: Option<Duration> },
@@ -26,17 +28,25 @@ impl Reply {
         Reply::Later { why, after: None }
     }
 
+    /// All spans were rejected.
+    pub fn never(why: String) -> Reply {
+        Reply::Rejected(Rejection { spans: None, why })
+    }
+
     /// Of a request that was taken.
     pub fn of(response: ExportTraceServiceResponse) -> Reply {
-        match response.partial_success {
-            Some(partial) if partial.rejected_spans > 0 => {
-                let rejected = partial.rejected_spans;
-                Reply::Rejected(match one_line(&partial.error_message).as_str() {
-                    "" => format!("{rejected} spans were rejected"),
-                    why => format!("{rejected} spans were rejected: {why}"),
-                })
-            }
-            _ => Reply::Taken,
+        let partial = response.partial_success.unwrap_or_default();
+        let why = one_line(&partial.error_message);
+        match u64::try_from(partial.rejected_spans) {
+            // Words alone are advice.
+            Err(_) | Ok(0) => Reply::Taken,
+            Ok(rejected) => Reply::Rejected(Rejection {
+                spans: Some(rejected),
+                why: match why.as_str() {
+                    "" => format!("spans that were rejected: {rejected}"),
+                    why => format!("spans that were rejected: {rejected}: {why}"),
+                },
+            }),
         }
     }
 }

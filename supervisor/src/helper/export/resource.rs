@@ -12,7 +12,6 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::http;
-use crate::config::{Platform, detect_platform};
 use crate::trace::resource::parse;
 
 /// Attributes by their names; the last of a name counts.
@@ -82,10 +81,8 @@ pub(super) fn resource(
     put("telemetry.sdk.version", SDK_VERSION);
     put("telemetry.distro.name", "runmate");
     put("telemetry.distro.version", env!("CARGO_PKG_VERSION"));
-    let namespace = || std::fs::read_to_string(NAMESPACE).ok();
     attributes.extend(known);
-    let found = found(env, ecs, namespace).into_iter();
-    attributes.extend(found.filter(|(_, value)| !value.is_empty()));
+    attributes.extend(found(ecs, std::fs::read_to_string(NAMESPACE).ok()));
     let written = env.get("OTEL_RESOURCE_ATTRIBUTES");
     attributes.extend(parse(written.map(String::as_str).unwrap_or_default()));
     attributes.insert("service.name".into(), service.into());
@@ -100,19 +97,12 @@ pub(super) fn resource(
 const SDK_VERSION: &str = "0.33.1";
 
 /// What PID 1 cannot know from the environment alone.
-fn found(
-    env: &BTreeMap<String, String>,
-    ecs: &Ecs,
-    namespace: impl FnOnce() -> Option<String>,
-) -> Attributes {
-    match detect_platform(env) {
-        Platform::Ecs => of_ecs(ecs),
-        Platform::Kubernetes => named([(
-            "k8s.namespace.name",
-            namespace().unwrap_or_default().trim().to_owned(),
-        )]),
-        Platform::AppRunner | Platform::CloudRun | Platform::Docker => Attributes::new(),
-    }
+fn found(ecs: &Ecs, namespace: Option<String>) -> Attributes {
+    let mut found = of_ecs(ecs);
+    let namespace = namespace.unwrap_or_default().trim().to_owned();
+    found.insert("k8s.namespace.name".into(), namespace);
+    found.retain(|_, value| !value.is_empty());
+    found
 }
 
 fn named<const N: usize>(attributes: [(&str, String); N]) -> Attributes {
@@ -165,8 +155,6 @@ fn of_ecs(Ecs { container, task }: &Ecs) -> Attributes {
         cluster = format!("arn:{partition}:ecs:{region}:{account}:cluster/{cluster}");
     }
     let mut attributes = named([
-        ("cloud.provider", "aws".into()),
-        ("cloud.platform", "aws_ecs".into()),
         ("cloud.region", region.into()),
         ("cloud.availability_zone", text(&task["AvailabilityZone"])),
         ("cloud.account.id", account.into()),

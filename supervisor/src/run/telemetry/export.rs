@@ -37,18 +37,10 @@ pub(super) struct Way {
     env: Environment,
 }
 
-/// Variables that change how an exporter works, who signs for it, and what the resource is.
+/// Variables that change how an exporter works, who signs for it, and whom it asks about the resource.
 fn is_for_the_helper(name: &str) -> bool {
-    const PREFIXES: &[&str] = &[
-        "OTEL_",
-        "AWS_",
-        "ECS_",
-        "K_",
-        "CLOUD_RUN_",
-        "KUBERNETES_",
-        "SSL_CERT_",
-    ];
-    const NAMES: &[&str] = &["HOSTNAME", "HOME", "PATH", "LOCALDOMAIN", "RES_OPTIONS"];
+    const PREFIXES: &[&str] = &["OTEL_", "AWS_", "ECS_", "SSL_CERT_"];
+    const NAMES: &[&str] = &["HOME", "PATH", "LOCALDOMAIN", "RES_OPTIONS"];
     const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || NAMES.contains(&name)

@@ -18,7 +18,7 @@ use super::errands::ErrandId;
 use super::log;
 use super::probes::{Message, Sender};
 use crate::config::{Exporter, Plan};
-use crate::helper::export_protocol::Answer;
+use crate::helper::export_protocol::{Answer, Rejection};
 use crate::machine::{End, Event, ProcessId, Report};
 use crate::output::{Level, Line};
 use crate::secrets::Values;
@@ -51,9 +51,18 @@ struct On {
     state: State,
     /// The container stops: only the last export is left.
     stopping: bool,
-    /// An export has failed and none has succeeded since.
-    outage: bool,
+    /// What was said of the exports that have gone wrong since the last that went well.
+    trouble: Option<Trouble>,
     retry: Duration,
+}
+
+/// What can go wrong with an export.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// Nobody took the spans; they wait.
+    Failed,
+    /// The collector does not want them.
+    Rejected,
 }
 
 /// Where exporting stands.
@@ -119,7 +128,7 @@ impl Telemetry {
             queue: Queue::default(),
             state: State::Idle,
             stopping: false,
-            outage: false,
+            trouble: None,
             retry: FIRST_RETRY,
         })))
     }
@@ -261,7 +270,7 @@ impl Telemetry {
         let on = self.0.as_mut()?;
         match std::mem::replace(&mut on.state, State::Idle) {
             State::Sending(sent, spans) if sent == id => match answer {
-                Ok(()) => on.succeeded(sender),
+                Ok(rejection) => on.over(rejection.as_ref(), spans.len(), sender),
                 // It was killed.
                 Err(_) if on.stopping => {
                     on.queue.put_back(spans);
@@ -293,10 +302,14 @@ impl Telemetry {
             return None;
         }
         let (job, spans) = on.way.job(spans, within);
-        let why = export::finish(&job, &on.way, by).await.err()?;
-        on.queue.put_back(spans);
-        // During an outage that was said already.
-        (!on.outage).then(|| on.failure(&why))
+        match export::finish(&job, &on.way, by).await {
+            Ok(None) => None,
+            Ok(Some(rejection)) => on.rejected(&rejection, spans.len()),
+            Err(why) => {
+                on.queue.put_back(spans);
+                on.failure(&why)
+            }
+        }
     }
 }
 
@@ -314,32 +327,53 @@ impl On {
         });
     }
 
-    fn succeeded(&mut self, sender: &Sender) -> Option<Line> {
+    /// So many spans are not to be sent again.
+    fn over(&mut self, rejection: Option<&Rejection>, sent: usize, sender: &Sender) -> Option<Line> {
         self.retry = FIRST_RETRY;
-        let lost = std::mem::take(&mut self.queue.dropped);
         if !self.stopping && !self.queue.spans.is_empty() {
             self.wait(PAUSE, sender);
         }
-        std::mem::take(&mut self.outage).then(|| {
+        if let Some(rejection) = rejection {
+            return self.rejected(rejection, sent);
+        }
+        let lost = std::mem::take(&mut self.queue.dropped);
+        self.trouble.take().map(|_| {
             let message = "traces are exported again";
             Line::new(Level::Info, "trace_recovered", message).with("lost", lost)
         })
     }
 
     fn failed(&mut self, why: &str, sender: &Sender) -> Option<Line> {
-        let line = (!self.outage).then(|| self.failure(why));
-        self.outage = true;
+        let line = self.failure(why);
         self.wait(self.retry, sender);
         self.retry = (self.retry * 2).min(LONGEST_RETRY);
         line
     }
 
-    fn failure(&self, why: &str) -> Line {
-        let message = format!("traces cannot be exported: {why}");
-        Line::new(Level::Warn, "trace_failed", message)
-            .with("why", why)
-            .with("waiting", self.queue.spans.len() as u64)
-            .with("lost", self.queue.dropped)
+    fn failure(&mut self, why: &str) -> Option<Line> {
+        self.is_news(Trouble::Failed).then(|| {
+            let message = format!("traces cannot be exported: {why}");
+            Line::new(Level::Warn, "trace_failed", message)
+                .with("why", why)
+                .with("waiting", self.queue.spans.len() as u64)
+                .with("lost", self.queue.dropped)
+        })
+    }
+
+    fn rejected(&mut self, rejection: &Rejection, sent: usize) -> Option<Line> {
+        let why = &rejection.why;
+        self.queue.dropped += rejection.spans.unwrap_or(sent as u64);
+        self.is_news(Trouble::Rejected).then(|| {
+            let message = format!("the collector does not take traces: {why}");
+            Line::new(Level::Warn, "trace_rejected", message)
+                .with("why", why.as_str())
+                .with("lost", self.queue.dropped)
+        })
+    }
+
+    /// Whether it is to be said: once in an outage.
+    fn is_news(&mut self, trouble: Trouble) -> bool {
+        self.trouble.replace(trouble) != Some(trouble)
     }
 }
 

@@ -101,7 +101,8 @@ impl Root {
 }
 
 fn finish(span: Open, zero: SystemTime, now: Time, failure: Option<String>) -> Span {
-    let at = |time: Duration| zero.checked_add(time).unwrap_or(zero);
+    // A time before 1970 can be told to nobody.
+    let at = |time: Duration| zero.checked_add(time).unwrap_or(zero).max(SystemTime::UNIX_EPOCH);
     Span {
         context: span.context,
         parent: span.parent,

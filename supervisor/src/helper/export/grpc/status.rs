@@ -59,6 +59,8 @@ pub(super) fn failure(headers: &HeaderMap) -> Option<Reply> {
         }
         // Only a server that says so will have room again.
         "ResourceExhausted" if after.is_some() => Reply::Later { why, after },
+        // As 400 of HTTP: it is about the spans themselves.
+        "InvalidArgument" => Reply::never(why),
         _ => Reply::Refused(why),
     })
 }

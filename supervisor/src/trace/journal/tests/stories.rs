@@ -304,3 +304,31 @@ fn a_clock_that_is_set_moves_whole_traces_only() {
     let drain = world.one("drain");
     assert_eq!((drain.began, drain.ended), (wall, wall));
 }
+
+/// What is before 1970 cannot be handed to the helper.
+#[test]
+fn nothing_began_before_1970() {
+    let mut world = World::new(PLAIN);
+    world.start();
+    let app = ProcessId(0);
+    let at = |wall, time| Moment {
+        wall: DAWN + Duration::from_secs(wall),
+        time: Duration::from_secs(time),
+    };
+    let ending = Ending {
+        end: End::Exited(1),
+        how: "",
+        group_alive: false,
+        oom: None,
+    };
+    world.journal.ended(app, &ending, at(10, 10));
+    // The clock was set back to its first seconds.
+    let restarting = Report::Restarting(app, Duration::ZERO, 1);
+    world.journal.report(&restarting, None, at(5, 20));
+    world.journal.starting(app, at(5, 20));
+    world.journal.report(&Report::Ready(app), None, at(5, 20));
+    let spans = world.journal.take();
+    let restart = spans.iter().find(|span| span.name == "restart").unwrap();
+    assert_eq!(restart.began, DAWN);
+    serde_json::to_string(&spans).unwrap();
+}
