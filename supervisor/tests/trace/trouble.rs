@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::otlp::Receiver;
-use crate::support::{Exit, free_address, is_own, process};
+use crate::support::{Exit, free_address, is_own, proc, process};
 use crate::{section, start, to};
 
 /// What an end may take longer, and what a busy machine makes of it.
@@ -132,6 +132,34 @@ fn an_export_under_way_does_not_hold_up_a_stop() {
     assert_eq!(warnings(&exit).len(), 1, "of the last export alone");
     let line = exit.lines.iter().rev().nth(1).expect("a line before the last");
     assert!(is_own(line, "trace_failed"), "{line}");
+}
+
+/// The helper is the last child then. It is no orphan that could keep the container, and its end is nobody's exit code.
+#[test]
+fn an_app_that_ends_during_an_export_ends_the_container() {
+    let receiver = Receiver::with(&["--mode", "hang"]);
+    let run = start(&(process("app", "wait SIGUSR1 exit 3", "") + &to(&receiver, "otlp-grpc")));
+    receiver.wait_until("an export under way", |lines| {
+        lines
+            .iter()
+            .any(|line| line.get("request").is_some())
+            .then_some(())
+    });
+    let helpers = proc::children(run.pid);
+    assert_eq!(helpers.len(), 2, "the app and the helper");
+    let began = Instant::now();
+    run.signal(libc::SIGUSR1);
+    let exit = run.exit();
+    let took = began.elapsed();
+    assert_eq!(exit.code, Some(3));
+    assert!(took < LONGER, "{took:?}");
+    let last = exit.line();
+    assert_eq!(
+        (&last["cause"], &last["process_code"]),
+        (&"main_ended".into(), &3.into()),
+        "{last}"
+    );
+    helpers.iter().for_each(proc::Process::wait_gone);
 }
 
 #[test]
