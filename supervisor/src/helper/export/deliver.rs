@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::reply::Reply;
 use super::{grpc, http};
+use crate::helper::export_protocol::Answer;
 
 /// How often is asked again, and after how long at first and at most; each time the pause doubles.
 const RETRIES: u32 = 3;
@@ -33,22 +34,25 @@ impl Client {
 }
 
 /// Sends an encoded request until it is taken or refused, or the time is up.
-pub(super) async fn deliver(client: &Client, message: &Bytes, deadline: Instant, step: &Step) -> Reply {
+pub(super) async fn deliver(client: &Client, message: &Bytes, deadline: Instant, step: &Step) -> Answer {
     let mut before = None;
-    for retry in 0.. {
+    let mut retry = 0;
+    loop {
         let (why, after) = match timeout_at(deadline, client.attempt(message, step)).await {
+            Ok(Reply::Taken) => return Ok(None),
+            Ok(Reply::Rejected(rejection)) => return Ok(Some(rejection)),
+            Ok(Reply::Refused(why)) => return Err(why),
             Ok(Reply::Later { why, after }) => (why, after),
-            Ok(reply) => return reply,
-            Err(_) => return Reply::Refused(late(step, before)),
+            Err(_) => return Err(late(step, before)),
         };
         let pause = pause(retry, after);
         if retry == RETRIES || Instant::now() + pause >= deadline {
-            return Reply::Refused(why);
+            return Err(why);
         }
         before = Some(why);
         sleep(pause).await;
+        retry += 1;
     }
-    unreachable!("it ends with the last retry")
 }
 
 /// What to say when the time is up: what was being done, and what went wrong before.
@@ -69,4 +73,28 @@ fn pause(retry: u32, after: Option<Duration>) -> Duration {
     // Whatever a server says, the sum can be added to a point in time.
     let theirs = after.unwrap_or_default().min(Duration::from_secs(600));
     ours.max(theirs) + Duration::from_nanos(jitter.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_and_a_server_may_lengthen_them() {
+        let seconds = Duration::from_secs;
+        for (retry, after, expected) in [
+            (0, None, FIRST_PAUSE),
+            (2, None, FIRST_PAUSE * 4),
+            (9, None, LONGEST_PAUSE),
+            (0, Some(seconds(3)), seconds(3)),
+            (9, Some(seconds(1)), LONGEST_PAUSE),
+            (0, Some(Duration::MAX), seconds(600)),
+        ] {
+            let pause = pause(retry, after);
+            assert!(
+                pause >= expected && pause < expected + JITTER,
+                "{retry} {after:?}: {pause:?}"
+            );
+        }
+    }
 }

@@ -28,7 +28,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::deliver::{Client, deliver, late};
 use self::hush::Hush;
-use self::reply::{Reply, cut, one_line};
+use self::reply::{cut, one_line};
 use self::resource::Ecs;
 use super::ANSWER_FD;
 use super::export_protocol::{Answer, Job, Rejection};
@@ -118,15 +118,11 @@ async fn export(job: Job) -> Answer {
     let timeout = configured_timeout().map_or(job.timeout, |most| job.timeout.min(most));
     let deadline = Instant::now() + timeout;
     let step = Step::default();
-    let prepared = timeout_at(deadline, step.watch(prepare(job, timeout, &step))).await;
+    let prepared = timeout_at(deadline, step.watch(prepare(job, deadline, &step))).await;
     let Some((client, message)) = prepared.unwrap_or_else(|_| Err(late(&step, None)))? else {
         return Ok(None);
     };
-    match deliver(&client, &message, deadline, &step).await {
-        Reply::Taken => Ok(None),
-        Reply::Rejected(rejection) => Ok(Some(rejection)),
-        Reply::Refused(why) | Reply::Later { why, .. } => Err(why),
-    }
+    deliver(&client, &message, deadline, &step).await
 }
 
 /// How long OpenTelemetry's variables let an export take, in milliseconds; PID 1 may have less time.
@@ -137,23 +133,27 @@ fn configured_timeout() -> Option<Duration> {
 }
 
 /// Who is to get what; `None`: nobody.
-async fn prepare(job: Job, timeout: Duration, step: &Step) -> Result<Option<(Client, Bytes)>, String> {
+async fn prepare(job: Job, deadline: Instant, step: &Step) -> Result<Option<(Client, Bytes)>, String> {
     let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     step.tell("asking the platform's metadata endpoint");
-    let ecs = Ecs::ask(&env, timeout / 4).await;
+    let ecs = Ecs::ask(&env, left(deadline) / 4).await;
     let client = match &job.exporter {
         Exporter::Off => return Ok(None),
         Exporter::OtlpGrpc(url) => grpc(endpoint::grpc(url.as_deref(), &variable)?)?,
         Exporter::OtlpHttp(url) => http(endpoint::http(url.as_deref(), &variable)?)?,
-        Exporter::Xray(url) => xray(url.as_deref(), &ecs, timeout, step).await?,
+        Exporter::Xray(url) => xray(url.as_deref(), &ecs, deadline, step).await?,
     };
     let resource = resource::resource(&job.service, job.resource, &env, &ecs);
     let resource = resource.iter();
     let resource = resource.map(|(key, value)| (key.to_string(), value.to_string()));
     let message = spans::request(resource, job.spans).encode_to_vec();
     Ok(Some((client, message.into())))
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 fn grpc(uri: Uri) -> Result<Client, String> {
@@ -173,7 +173,7 @@ fn http(uri: Uri) -> Result<Client, String> {
     }))
 }
 
-async fn xray(url: Option<&str>, ecs: &Ecs, timeout: Duration, step: &Step) -> Result<Client, String> {
+async fn xray(url: Option<&str>, ecs: &Ecs, deadline: Instant, step: &Step) -> Result<Client, String> {
     let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
     let region = names.into_iter().find_map(variable);
     let region = region
@@ -183,7 +183,8 @@ async fn xray(url: Option<&str>, ecs: &Ecs, timeout: Duration, step: &Step) -> R
     let uri = endpoint::xray(url, &region)?;
     let peer = peer(&uri)?;
     step.tell("loading credentials for AWS");
-    let signer = Signer::from_env(&region, timeout).await.map_err(|problem| {
+    let signer = Signer::from_env(&region, left(deadline)).await;
+    let signer = signer.map_err(|problem| {
         let why = problem.detail.unwrap_or_else(|| problem.kind.name().to_owned());
         format!("no credentials to sign with: {why}")
     })?;
