@@ -71,12 +71,10 @@ fn named(variable: Variables<'_>, name: &'static str) -> Option<(&'static str, S
 }
 
 fn with_path(url: &str) -> String {
-    let url = url.trim_end_matches('/');
-    if url.ends_with(PATH) {
-        url.to_owned()
-    } else {
-        format!("{url}{PATH}")
-    }
+    let (base, query) = url.split_at(url.find('?').unwrap_or(url.len()));
+    let base = base.trim_end_matches('/');
+    let path = if base.ends_with(PATH) { "" } else { PATH };
+    format!("{base}{path}{query}")
 }
 
 fn read(name: &str, url: &str) -> Result<Uri, String> {
@@ -104,6 +102,7 @@ mod tests {
             (None, &[(ALL, "http://c:4318")], "http://c:4318/v1/traces"),
             (None, &[(ALL, "http://c:4318/")], "http://c:4318/v1/traces"),
             (None, &[(ALL, "http://c/otlp")], "http://c/otlp/v1/traces"),
+            (None, &[(ALL, "http://c/?k=1/")], "http://c/v1/traces?k=1/"),
             (None, &[(ALL, "http://a"), (TRACES, "http://b/x")], "http://b/x"),
             (Some("http://k"), &[(TRACES, "http://b/x")], "http://k/v1/traces"),
             (Some("http://k/v1/traces"), &[], "http://k/v1/traces"),
