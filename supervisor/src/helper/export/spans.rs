@@ -193,7 +193,7 @@ mod tests {
             ..span()
         };
         let sent = sole(root);
-        assert_eq!(sent.parent_span_id, []);
+        assert!(sent.parent_span_id.is_empty());
         assert_eq!(sent.status, Some(Status::default()));
         assert!(sent.links.is_empty());
         assert_eq!(sent.end_time_unix_nano, sent.start_time_unix_nano);
