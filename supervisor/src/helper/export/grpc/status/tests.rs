@@ -17,7 +17,7 @@ fn info(seconds: i64, nanos: i32) -> Vec<u8> {
         value,
     };
     let details = vec![
-        detail("google.rpc.DebugInfo", vec![0xff]),
+        detail("google.rpc.DebugInfo", vec![0xff; 2]),
         detail("google.rpc.RetryInfo", info.encode_to_vec()),
     ];
     Status { details }.encode_to_vec()
