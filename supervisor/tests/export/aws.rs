@@ -39,6 +39,16 @@ fn xray_gets_a_signature_that_it_can_verify() {
 }
 
 #[test]
+fn what_a_collector_is_told_is_not_for_xray() {
+    let receiver = Receiver::with(&SIGV4);
+    let mut job = job("Xray", Some(&receiver.http()));
+    job["env"] = credentials("wJalrXUtnFEMI/K7MDENG");
+    let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=shop");
+    assert_eq!(export(&job, &[headers]).answer, Ok(None));
+    assert_eq!(receiver.requests()[0]["headers"]["x-tenant"], json!(null));
+}
+
+#[test]
 fn a_wrong_secret_is_refused_and_told() {
     let receiver = Receiver::with(&SIGV4);
     let mut job = job("Xray", Some(&receiver.http()));

@@ -174,6 +174,41 @@ fn who_is_busy_is_asked_again() {
 }
 
 #[test]
+fn who_has_no_room_is_asked_again_when_it_said_so() {
+    let receiver = Receiver::with(&["--mode", "full"]);
+    let outcome = export(&job("OtlpGrpc", Some(&receiver.grpc())), &[]);
+    assert_eq!(outcome.answer, Ok(None));
+    assert_eq!(receiver.requests().len(), 2);
+    assert!(outcome.took >= Duration::from_secs(1), "{:?}", outcome.took);
+}
+
+#[test]
+fn the_environment_may_give_less_time() {
+    let receiver = Receiver::with(&["--mode", "hang"]);
+    for variable in ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"] {
+        let outcome = export(&job("OtlpHttp", Some(&receiver.http())), &[(variable, "500")]);
+        assert!(
+            outcome.why().starts_with("the time was up while waiting"),
+            "{}",
+            outcome.why()
+        );
+        assert!(outcome.took < Duration::from_millis(500) + LEEWAY);
+    }
+}
+
+#[test]
+fn a_port_that_speaks_the_other_protocol() {
+    let receiver = Receiver::start();
+    for (exporter, url, said) in [
+        ("OtlpGrpc", receiver.http(), "by gRPC: "),
+        ("OtlpHttp", receiver.grpc(), "is not HTTP/1.1"),
+    ] {
+        let outcome = export(&within(job(exporter, Some(&url)), 3000), &[]);
+        assert!(outcome.why().contains(said), "{exporter}: {}", outcome.why());
+    }
+}
+
+#[test]
 fn who_is_busy_for_longer_than_there_is_time() {
     let receiver = Receiver::with(&["--mode", "busy"]);
     let outcome = export(&within(job("OtlpHttp", Some(&receiver.http())), 700), &[]);

@@ -2,10 +2,11 @@
 got as JSON lines. The first line says where it listens; then come {"request": ..} and {"span": ..}.
 
 It ends with its stdin. A line there is answered with {"mode": ..} and, unless it is empty, changes what it does: ok,
-refuse, hang, slow, garbage, busy (429, 503 or UNAVAILABLE once, then ok), partial (takes all spans but one), invalid
-(400 or INVALID_ARGUMENT), page (a web page for everything, by HTTP), lost (404 with the path, by HTTP). With --sigv4
-it recomputes the signature of every HTTP request, and shows what it got if that is wrong, as AWS does.
-GET /credentials and /ecs, /ecs/task play the endpoints of a container in ECS.
+refuse, hang, slow, garbage, busy (429, 503 or UNAVAILABLE once, then ok), full (RESOURCE_EXHAUSTED with RetryInfo
+once, then ok), partial (takes all spans but one), invalid (400 or INVALID_ARGUMENT), page (a web page for everything,
+by HTTP), lost (404 with the path, by HTTP). With --sigv4 it recomputes the signature of every HTTP request, and shows
+what it got if that is wrong, as AWS does. GET /credentials and /ecs, /ecs/task play the endpoints of a container in
+ECS.
 """
 
 import argparse
@@ -21,6 +22,8 @@ import sys
 import threading
 
 import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 parser = argparse.ArgumentParser()
@@ -115,6 +118,13 @@ class Traces(trace_service_pb2_grpc.TraceServiceServicer):
         if mode == "busy":
             done_once()
             context.abort(grpc.StatusCode.UNAVAILABLE, "too busy")
+        if mode == "full":
+            done_once()
+            detail = any_pb2.Any()
+            detail.Pack(error_details_pb2.RetryInfo(retry_delay={"seconds": 1}))
+            status = status_pb2.Status(code=8, message="no room", details=[detail])
+            context.set_trailing_metadata([("grpc-status-details-bin", status.SerializeToString())])
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no room")
         tell(request)
         return response()
 

@@ -1,21 +1,21 @@
 //! HTTP/1.1, one request on a connection of its own.
 
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
 use runmate_health::Step;
 use runmate_health::checks::Peer;
 use runmate_secrets::{Signer, Unsigned};
 
 use super::endpoint::PATH;
-use super::heard::{Heard, one_line};
+use super::reply::{Reply, one_line};
 
 /// The longest body of an answer: an error message, or a document of a metadata endpoint.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -24,67 +24,74 @@ const LONGEST_ANSWER: usize = 64 << 10;
 /// or a path, somebody may put right while we run.
 const NEVER: &[StatusCode] = &[StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE];
 
-/// What OpenTelemetry's exporter sends with.
-#[derive(Debug)]
+/// A collector, or X-Ray.
 pub(super) struct Client {
-    pub peer: Arc<Peer>,
+    pub uri: Uri,
+    pub peer: Peer,
+    pub headers: HeaderMap,
     /// Signs every attempt anew, since a signature has its time in it.
     pub signer: Option<Signer>,
-    pub step: Step,
-    pub heard: Heard,
 }
 
 impl Client {
-    async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, String> {
-        if let Some(signer) = &self.signer {
-            sign(signer, &mut request)?;
+    /// Sends an encoded `ExportTraceServiceRequest`.
+    pub async fn post(&self, message: &Bytes, step: &Step) -> Reply {
+        let mut request = Request::new(message.clone());
+        *request.method_mut() = Method::POST;
+        request.uri_mut().clone_from(&self.uri);
+        let headers = request.headers_mut();
+        headers.clone_from(&self.headers);
+        let kind = HeaderValue::from_static("application/x-protobuf");
+        headers.insert(header::CONTENT_TYPE, kind);
+        if let Some(signer) = &self.signer
+            && let Err(why) = sign(signer, &mut request)
+        {
+            return Reply::Refused(why);
         }
         let confidences = confidences(&request);
-        let (parts, body) = request.into_parts();
-        let asked = exchange(&self.peer, &self.step, Request::from_parts(parts, body.into()));
-        let answer = self.step.watch(asked).await?;
+        let asked = exchange(&self.peer, step, request.map(Body::from));
+        match step.watch(asked).await {
+            Ok(answer) => self.reply(&answer, &confidences),
+            Err(why) => Reply::lost(why),
+        }
+    }
+
+    fn reply(&self, answer: &Response<Bytes>, confidences: &[String]) -> Reply {
+        let peer = &self.peer;
         let status = answer.status();
-        if status.is_success() && is_page(&answer) {
-            let peer = &self.peer;
-            let why = format!("{peer} answered with a web page; does a collector listen there?");
-            self.heard.decide(Err(why));
-        }
-        if !status.is_success() {
-            let peer = &self.peer;
-            let why = reason(answer.body());
-            let why = confidences
-                .iter()
-                .fold(why, |why, word| why.replace(word.as_str(), "***"));
-            let said = match why.as_str() {
-                "" => format!("{peer} answered {status}"),
-                why => format!("{peer} answered {status}: {why}"),
-            };
-            if NEVER.contains(&status) {
-                self.heard.rejection(None, said);
-            } else {
-                self.heard.trouble(said);
+        if status.is_success() {
+            if is_page(answer) {
+                let why = format!("{peer} answered with a web page; does a collector listen there?");
+                return Reply::Refused(why);
             }
+            // Some answer with something else, and have taken the spans.
+            return Reply::of(ExportTraceServiceResponse::decode(answer.body().clone()).unwrap_or_default());
         }
-        Ok(answer)
+        let why = reason(answer.body());
+        let why = confidences
+            .iter()
+            .fold(why, |why, word| why.replace(word.as_str(), "***"));
+        let why = match why.as_str() {
+            "" => format!("{peer} answered {status}"),
+            why => format!("{peer} answered {status}: {why}"),
+        };
+        // OTLP's specification, "Failures" of OTLP/HTTP.
+        match status.as_u16() {
+            429 | 503 => Reply::Later {
+                why,
+                after: retry_after(answer.headers()),
+            },
+            502 | 504 => Reply::lost(why),
+            _ if NEVER.contains(&status) => Reply::never(why),
+            _ => Reply::Refused(why),
+        }
     }
 }
 
-type Sending<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'a>>;
-
-impl HttpClient for Client {
-    // As the attribute of the crate async-trait would write it.
-    fn send_bytes<'a, 'b>(&'a self, request: Request<Bytes>) -> Sending<'b>
-    where
-        'a: 'b,
-        Self: 'b,
-    {
-        Box::pin(async move {
-            self.send(request).await.map_err(|why| {
-                self.heard.trouble(why.clone());
-                why.into()
-            })
-        })
-    }
+/// When a server wants to be asked again, if it says so in seconds; who sends a date has our own pauses.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// What a server may repeat and nobody is to read: the token that came with credentials, which is in no variable, and a

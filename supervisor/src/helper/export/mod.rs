@@ -1,35 +1,34 @@
 //! The helper that exports traces: a job on stdin, one export, what came of it on the answer descriptor, the end.
 //!
-//! Being a process of its own, it calls OpenTelemetry's exporters directly, in its own runtime: no provider, no
-//! processor that has to be flushed, nothing that could hold up PID 1.
+//! One request is all that it ever sends, so it does without OpenTelemetry's exporters: their messages, by gRPC or HTTP
+//! over hyper, and what a server answered in its own words. Nothing has to be flushed, nothing could hold up PID 1.
 
+mod deliver;
 mod endpoint;
 mod grpc;
-mod heard;
+mod headers;
 mod http;
 mod hush;
+mod reply;
 mod resource;
 mod spans;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::http::Uri;
-use opentelemetry_otlp::{
-    ExporterBuildError, Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
-};
-use opentelemetry_sdk::trace::SpanExporter as _;
+use prost::Message;
 use runmate_health::Step;
 use runmate_health::checks::Peer;
 use runmate_secrets::Signer;
 use tokio::time::{Instant, timeout_at};
-use tracing_subscriber::layer::SubscriberExt;
 
-use self::heard::{Heard, Listener, cut, one_line};
+use self::deliver::{Client, deliver, late};
 use self::hush::Hush;
+use self::reply::{cut, one_line};
 use self::resource::Ecs;
 use super::ANSWER_FD;
 use super::export_protocol::{Answer, Job, Rejection};
@@ -73,16 +72,13 @@ pub(crate) fn main() -> i32 {
 }
 
 fn perform(job: Job) -> Answer {
-    prepare(&job);
+    set_environment(&job);
     let hush = Hush::of(&job.env, variable);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the event loop: {error}"))?;
-    let heard = Heard::default();
-    let log = tracing_subscriber::registry().with(Listener(heard.clone()));
-    let _listening = tracing::subscriber::set_default(log);
-    let answer = runtime.block_on(export(job, heard));
+    let answer = runtime.block_on(export(job));
     // A lookup of a name that hangs keeps a thread, which must not keep us.
     runtime.shutdown_background();
     let told = |why: &str| cut(hush.hush(&one_line(why)));
@@ -97,13 +93,8 @@ fn perform(job: Job) -> Answer {
 }
 
 /// Makes the environment what the libraries are to see of it. The program has one thread yet.
-fn prepare(job: &Job) {
+fn set_environment(job: &Job) {
     sys::set_variables(&job.env);
-    // Compression is left out of the binary: nothing that would ask for it may be seen.
-    sys::unset(&[
-        "OTEL_EXPORTER_OTLP_COMPRESSION",
-        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
-    ]);
     if matches!(job.exporter, Exporter::Xray(_)) {
         return;
     }
@@ -123,120 +114,89 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-async fn export(job: Job, heard: Heard) -> Answer {
-    let deadline = Instant::now() + job.timeout;
+async fn export(job: Job) -> Answer {
+    let timeout = configured_timeout().map_or(job.timeout, |most| job.timeout.min(most));
+    let deadline = Instant::now() + timeout;
     let step = Step::default();
-    match timeout_at(deadline, step.watch(send(job, deadline, &step, &heard))).await {
-        Ok(answer) => answer,
-        Err(_) => Err(late(&step, &heard)),
-    }
+    let prepared = timeout_at(deadline, step.watch(prepare(job, deadline, &step))).await;
+    let Some((client, message)) = prepared.unwrap_or_else(|_| Err(late(&step, None)))? else {
+        return Ok(None);
+    };
+    deliver(&client, &message, deadline, &step).await
 }
 
-/// What to say when the time is up: what was being done, and what went wrong before.
-fn late(step: &Step, heard: &Heard) -> String {
-    let step = step.last();
-    let doing = step.as_deref().unwrap_or("preparing");
-    match heard.take() {
-        Some(before) => format!("the time was up while {doing}; before that: {before}"),
-        None => format!("the time was up while {doing}"),
-    }
+/// How long OpenTelemetry's variables let an export take, in milliseconds; PID 1 may have less time.
+fn configured_timeout() -> Option<Duration> {
+    let names = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"];
+    let millis = names.into_iter().find_map(variable)?.trim().parse().ok()?;
+    (millis > 0).then(|| Duration::from_millis(millis))
 }
 
-async fn send(job: Job, deadline: Instant, step: &Step, heard: &Heard) -> Answer {
+/// Who is to get what; `None`: nobody.
+async fn prepare(job: Job, deadline: Instant, step: &Step) -> Result<Option<(Client, Bytes)>, String> {
     let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     step.tell("asking the platform's metadata endpoint");
-    let ecs = Ecs::ask(&env, job.timeout / 4).await;
-    let way = Way {
-        timeout: job.timeout,
-        deadline,
-        step,
-        heard,
-    };
-    let built = match &job.exporter {
+    let ecs = Ecs::ask(&env, left(deadline) / 4).await;
+    let client = match &job.exporter {
         Exporter::Off => return Ok(None),
-        Exporter::OtlpGrpc(url) => way.grpc(endpoint::grpc(url.as_deref(), &variable)?),
-        Exporter::OtlpHttp(url) => way.http(endpoint::http(url.as_deref(), &variable)?, None),
-        Exporter::Xray(url) => way.xray(url.as_deref(), &ecs).await?,
+        Exporter::OtlpGrpc(url) => grpc(endpoint::grpc(url.as_deref(), &variable)?)?,
+        Exporter::OtlpHttp(url) => http(endpoint::http(url.as_deref(), &variable)?)?,
+        Exporter::Xray(url) => xray(url.as_deref(), &ecs, deadline, step).await?,
     };
-    let mut exporter = built?;
-    exporter.set_resource(&resource::resource(&job.service, job.resource, &env, &ecs));
-    heard.take();
-    let exported = exporter.export(spans::spans(job.spans)).await;
-    heard.verdict().unwrap_or_else(|| match exported {
-        // What else was heard is of attempts before.
-        Ok(()) => Ok(None),
-        Err(error) => Err(heard.take().unwrap_or_else(|| error.to_string())),
-    })
+    let resource = resource::resource(&job.service, job.resource, &env, &ecs);
+    let resource = resource.iter();
+    let resource = resource.map(|(key, value)| (key.to_string(), value.to_string()));
+    let message = spans::request(resource, job.spans).encode_to_vec();
+    Ok(Some((client, message.into())))
 }
 
-/// How exporters are made.
-struct Way<'a> {
-    timeout: Duration,
-    deadline: Instant,
-    step: &'a Step,
-    heard: &'a Heard,
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
-type Built = Result<SpanExporter, String>;
-
-impl Way<'_> {
-    fn grpc(&self, uri: Uri) -> Built {
-        let connector = grpc::Connector {
-            peer: peer(&uri)?,
-            step: self.step.clone(),
-            heard: self.heard.clone(),
-        };
-        SpanExporter::builder()
-            .with_tonic()
-            .with_channel(grpc::channel(uri, connector))
-            .with_timeout(self.timeout)
-            .build()
-            .map_err(unusable)
-    }
-
-    fn http(&self, uri: Uri, signer: Option<Signer>) -> Built {
-        let client = http::Client {
-            peer: peer(&uri)?,
-            signer,
-            step: self.step.clone(),
-            heard: self.heard.clone(),
-        };
-        SpanExporter::builder()
-            .with_http()
-            .with_protocol(Protocol::HttpBinary)
-            .with_http_client(client)
-            .with_endpoint(uri.to_string())
-            .with_timeout(self.timeout)
-            .build()
-            .map_err(unusable)
-    }
-
-    async fn xray(&self, url: Option<&str>, ecs: &Ecs) -> Result<Built, String> {
-        let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-        let region = names.into_iter().find_map(variable);
-        let region = region
-            .or_else(|| ecs.region().map(str::to_owned))
-            .or_else(|| endpoint::region_of(url?))
-            .ok_or("the region of X-Ray is not known; set AWS_REGION")?;
-        let uri = endpoint::xray(url, &region)?;
-        self.step.tell("loading credentials for AWS");
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let signer = Signer::from_env(&region, left).await.map_err(|problem| {
-            let why = problem.detail.unwrap_or_else(|| problem.kind.name().to_owned());
-            format!("no credentials to sign with: {why}")
-        })?;
-        Ok(self.http(uri, Some(signer)))
-    }
+fn grpc(uri: Uri) -> Result<Client, String> {
+    Ok(Client::Grpc(grpc::Client {
+        peer: peer(&uri)?,
+        uri,
+        headers: headers::headers(&variable),
+    }))
 }
 
-fn peer(uri: &Uri) -> Result<Arc<Peer>, String> {
-    let peer = Peer::of(uri).map_err(|error| format!("the endpoint of traces cannot be used: {error}"))?;
-    Ok(Arc::new(peer))
+fn http(uri: Uri) -> Result<Client, String> {
+    Ok(Client::Http(http::Client {
+        peer: peer(&uri)?,
+        uri,
+        headers: headers::headers(&variable),
+        signer: None,
+    }))
 }
 
-/// Its words may have a header or a URL in them.
-fn unusable(_: ExporterBuildError) -> String {
-    "the settings of OpenTelemetry in the environment cannot be used".to_owned()
+async fn xray(url: Option<&str>, ecs: &Ecs, deadline: Instant, step: &Step) -> Result<Client, String> {
+    let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+    let region = names.into_iter().find_map(variable);
+    let region = region
+        .or_else(|| ecs.region().map(str::to_owned))
+        .or_else(|| endpoint::region_of(url?))
+        .ok_or("the region of X-Ray is not known; set AWS_REGION")?;
+    let uri = endpoint::xray(url, &region)?;
+    let peer = peer(&uri)?;
+    step.tell("loading credentials for AWS");
+    let signer = Signer::from_env(&region, left(deadline)).await;
+    let signer = signer.map_err(|problem| {
+        let why = problem.detail.unwrap_or_else(|| problem.kind.name().to_owned());
+        format!("no credentials to sign with: {why}")
+    })?;
+    Ok(Client::Http(http::Client {
+        uri,
+        peer,
+        // The variables are of a collector: a token of one service is not for another.
+        headers: headers::own(),
+        signer: Some(signer),
+    }))
+}
+
+fn peer(uri: &Uri) -> Result<Peer, String> {
+    Peer::of(uri).map_err(|error| format!("the endpoint of traces cannot be used: {error}"))
 }
