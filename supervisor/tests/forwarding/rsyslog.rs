@@ -30,7 +30,7 @@ fn start() -> Runmate {
         format!("[process.{name}]\ncommand = {command}\nlogs = {{ stdout = false }}\n")
     };
     let setup = Setup::new(&format!(
-        "[logs]\nblocked = \"30s\"\n{}{}[process.rsyslog]\ncommand = [{:?}, \"-n\", \"-f\", \"rsyslog.conf\", \"-i\", \"rsyslog.pid\"]\n\
+        "[logs]\nblocked = \"10m\"\n{}{}[process.rsyslog]\ncommand = [{:?}, \"-n\", \"-f\", \"rsyslog.conf\", \"-i\", \"rsyslog.pid\"]\n\
          stdin = {{ logs = [\"app\", \"other\"] }}\nbackoff = {{ min = \"100ms\", max = \"100ms\", restarts = 100 }}\n",
         source("app"),
         source("other"),
