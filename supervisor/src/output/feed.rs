@@ -221,9 +221,12 @@ impl Feed {
         self.report(&mut self.state.borrow_mut());
     }
 
-    /// Counts what was read since this was last looked at.
+    /// Counts what was read since this was last looked at. To be called now and then: who loses nothing more is to be
+    /// told of the last losses, too.
     pub fn bring_up_to_date(&self) {
-        self.settle(&mut self.state.borrow_mut());
+        let mut state = self.state.borrow_mut();
+        self.settle(&mut state);
+        self.report_if_due(&mut state);
     }
 
     /// The life of the task that writes what there was no room for.
@@ -339,6 +342,10 @@ impl Feed {
         self.sources[source].counts.dropped.add(lines);
         state.unreported[source] += lines;
         // The first loss at once, or nobody would know of it while it goes on.
+        self.report_if_due(state);
+    }
+
+    fn report_if_due(&self, state: &mut State) {
         if state.reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
             self.report(state);
         }
@@ -375,3 +382,6 @@ fn behind(start: usize, ends: &[LineEnd]) -> impl Iterator<Item = LineEnd> + '_ 
         ..*end
     })
 }
+
+#[cfg(test)]
+mod tests;

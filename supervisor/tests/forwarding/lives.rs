@@ -109,6 +109,27 @@ fn without_another_life_its_lines_are_counted_and_stdout_goes_on() {
     assert_eq!(dropped(&exit.lines, "app", "shipper"), LINES);
 }
 
+#[test]
+fn without_another_life_and_with_stdout_off_its_lines_are_counted_too() {
+    let run = Setup::new(&format!(
+        "{}{}",
+        app(LINES),
+        process(
+            "shipper",
+            "exit 0",
+            "stdin = { logs = [\"app\"] }\nrestart = \"never\""
+        ),
+    ))
+    .with_health()
+    .start();
+    let lost = "runmate_process_dropped_lines_total{process=\"app\",destination=\"shipper\"}";
+    eventually("all lines", || (metric(&run, lost) == Some(LINES)).then_some(()));
+    run.signal(libc::SIGTERM);
+    let exit = run.exit();
+    assert_eq!(dropped(&exit.lines, "app", "shipper"), LINES);
+    assert!(exit.lines.iter().all(|line| line["process"] != "app"));
+}
+
 /// Stopped for long enough that pipe and queue are full, continued, killed, in turn and over and over: whenever there
 /// is room again, the lines go on.
 #[test]
