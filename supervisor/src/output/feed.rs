@@ -5,11 +5,12 @@
 //! forwarded and dropped lines add up to all. Of a line that a forwarder had begun to read when it ended, the rest
 //! is dropped: half a line is of no use to the next one.
 //!
-//! Memory is bounded by the pipe and a queue in front of it. While both are full, the sources are held back; after
-//! the configured time lines are dropped and counted instead, without any more waiting, until the forwarder has
-//! caught up.
+//! Memory is bounded by the pipe and a queue in front of it. While both are full, the sources are held back; once
+//! that has taken the configured time in all, lines are dropped and counted instead, without any more waiting, until
+//! the forwarder has caught up.
 
 mod lines;
+mod patience;
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -28,7 +29,9 @@ use super::level::Level;
 use super::sink::{Admission, Sink};
 use crate::config::User;
 use crate::process::sys;
+pub(super) use lines::LineEnd;
 use lines::Lines;
+use patience::Patience;
 
 /// A large pipe lets the forwarder pause without anybody else having to.
 const PIPE_SIZE: i32 = 1 << 20;
@@ -53,7 +56,7 @@ pub struct FeedSource {
 pub struct FeedOptions {
     /// How many bytes may wait for room in the pipe before sources are held back.
     pub capacity: usize,
-    /// How long they may be held back.
+    /// How long they may be held back in all until the forwarder has caught up.
     pub blocked: Duration,
 }
 
@@ -78,9 +81,7 @@ struct State {
     /// The end that we write to; `None` also once the forwarder is to see the end of its stdin.
     pipe: Option<Rc<pipe::Sender>>,
     lines: Lines,
-    full_since: Option<Instant>,
-    /// It was waited for in vain: until it has caught up, nobody waits any more.
-    too_slow: bool,
+    patience: Patience,
     /// Lines dropped since the last report, by source.
     unreported: Vec<u64>,
     reported: Option<Instant>,
@@ -140,25 +141,24 @@ impl Feed {
         self.sources.iter().position(|source| source.name == name)
     }
 
-    /// Queues whole lines of a source, and writes what there is room for.
-    pub(super) fn push(&self, source: usize, batch: &[u8]) {
+    /// Queues whole lines of a source, which end there, and writes what there is room for.
+    pub(super) fn push(&self, source: usize, batch: &[u8], ends: &[LineEnd]) {
         let mut state = self.state.borrow_mut();
         let Some(pipe) = state.pipe.clone() else {
-            return self.drop_lines(&mut state, source, lines::count(batch));
+            return self.drop_lines(&mut state, source, ends.iter().map(|end| end.lines).sum());
         };
-        let mut rest = batch;
-        while !rest.is_empty() && state.lines.is_all_written() {
-            match pipe.try_write(rest) {
-                Ok(count) => {
-                    state.lines.written(source, &rest[..count]);
-                    rest = &rest[count..];
-                }
-                Err(_) => break,
-            }
+        let (mut done, mut ends) = (0, ends);
+        while done < batch.len() && state.lines.is_all_written() {
+            let Ok(count) = pipe.try_write(&batch[done..]) else {
+                break;
+            };
+            let whole = ends.partition_point(|end| end.at <= done + count);
+            state.lines.written(source, count, behind(done, &ends[..whole]));
+            (done, ends) = (done + count, &ends[whole..]);
         }
         self.settle(&mut state);
-        if !rest.is_empty() {
-            state.lines.queue(source, rest);
+        if done < batch.len() {
+            state.lines.queue(source, &batch[done..], behind(done, ends));
             self.work.notify_one();
         }
     }
@@ -176,18 +176,11 @@ impl Feed {
             return Ok(Admission::Drop);
         }
         if state.lines.queued() < self.options.capacity {
-            if !state.too_slow {
-                state.full_since = None;
-            }
             return Ok(Admission::Write);
         }
-        let now = Instant::now();
-        let until = *state.full_since.get_or_insert(now) + self.options.blocked;
-        state.too_slow |= now >= until;
-        if state.too_slow {
-            Ok(Admission::Drop)
-        } else {
-            Err(until)
+        match state.patience.without_room(Instant::now(), self.options.blocked) {
+            None => Ok(Admission::Drop),
+            Some(until) => Err(until),
         }
     }
 
@@ -214,8 +207,8 @@ impl Feed {
     pub fn give_up(&self) {
         let mut state = self.state.borrow_mut();
         self.settle(&mut state);
-        for source in state.lines.take_unread() {
-            self.drop_lines(&mut state, source, 1);
+        for (source, lines) in state.lines.take_unread() {
+            self.drop_lines(&mut state, source, lines);
         }
         state.stdin = None;
         drop(state);
@@ -228,9 +221,12 @@ impl Feed {
         self.report(&mut self.state.borrow_mut());
     }
 
-    /// Counts what was read since this was last looked at.
+    /// Counts what was read since this was last looked at. To be called now and then: who loses nothing more is to be
+    /// told of the last losses, too.
     pub fn bring_up_to_date(&self) {
-        self.settle(&mut self.state.borrow_mut());
+        let mut state = self.state.borrow_mut();
+        self.settle(&mut state);
+        self.report_if_due(&mut state);
     }
 
     /// The life of the task that writes what there was no room for.
@@ -261,19 +257,17 @@ impl Feed {
             }
         }
         self.settle(&mut state);
-        self.note_whether_caught_up(&mut state);
-        if state.lines.queued() < self.options.capacity {
-            self.moved.notify_waiters();
-        }
+        self.queue_is_shorter(&mut state);
     }
 
-    /// Once nothing waits any more, the next stall is a new one.
-    fn note_whether_caught_up(&self, state: &mut State) {
-        if state.lines.is_all_written() {
-            state.full_since = None;
-            if std::mem::take(&mut state.too_slow) {
-                self.report(state);
-            }
+    /// Some of the queue is gone.
+    fn queue_is_shorter(&self, state: &mut State) {
+        if state.lines.queued() < self.options.capacity {
+            state.patience.with_room(Instant::now());
+            self.moved.notify_waiters();
+        }
+        if state.lines.is_all_written() && state.patience.renew() {
+            self.report(state);
         }
     }
 
@@ -319,8 +313,8 @@ impl Feed {
         let Some(torn) = state.lines.take_torn() else {
             return Ok(());
         };
-        self.drop_lines(state, torn.source, 1);
-        self.note_whether_caught_up(state);
+        self.drop_lines(state, torn.source, torn.lines);
+        self.queue_is_shorter(state);
         // Whoever else may still read there, a child that it left behind, is not to make us wait.
         sys::set_nonblocking(stdin.as_raw_fd(), true)?;
         let mut left = torn.in_pipe;
@@ -348,6 +342,10 @@ impl Feed {
         self.sources[source].counts.dropped.add(lines);
         state.unreported[source] += lines;
         // The first loss at once, or nobody would know of it while it goes on.
+        self.report_if_due(state);
+    }
+
+    fn report_if_due(&self, state: &mut State) {
         if state.reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
             self.report(state);
         }
@@ -376,3 +374,14 @@ impl Feed {
         self.sink.line(&line);
     }
 }
+
+/// These ends as offsets from there.
+fn behind(start: usize, ends: &[LineEnd]) -> impl Iterator<Item = LineEnd> + '_ {
+    ends.iter().map(move |end| LineEnd {
+        at: end.at - start,
+        ..*end
+    })
+}
+
+#[cfg(test)]
+mod tests;

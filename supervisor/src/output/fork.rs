@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::feed::Feed;
+use super::feed::{Feed, LineEnd};
 use super::format::{Formatter, Origin, Stamp};
 use super::frame::Piece;
 use super::level::Level;
@@ -36,6 +36,8 @@ struct Target {
     part_lost: Cell<bool>,
     /// Lines of the chunk under way that were dropped.
     dropped: Cell<u64>,
+    /// Where those end that were not.
+    ends: RefCell<Vec<LineEnd>>,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl Fork {
                 admission: Cell::new(Admission::Drop),
                 part_lost: Cell::default(),
                 dropped: Cell::default(),
+                ends: RefCell::default(),
             })
         };
         let own = to_stdout && format != LogFormat::Json;
@@ -132,22 +135,36 @@ impl Fork {
         targets.any(|target| target.admission.get() == Admission::Write)
     }
 
-    /// Takes one line, or a part of one. `valid` as for [`Formatter::write`].
-    pub(super) fn take(&self, piece: Piece<'_>, level: Option<Level>, stamp: Stamp, valid: bool) {
+    /// Takes one line, or a part of one, which is the end of so many lines of the process; with it, what is shared
+    /// has got that long. `valid` as for [`Formatter::write`].
+    pub(super) fn take(
+        &self,
+        piece: Piece<'_>,
+        (lines, shared): (u64, usize),
+        level: Option<Level>,
+        stamp: Stamp,
+        valid: bool,
+    ) {
+        let mut at = shared;
         if let Some(own) = &self.own {
             let Own { formatter, batch } = &mut *own.borrow_mut();
             match self.is_wanted() {
                 true => formatter.write(batch, piece, level, stamp, valid),
                 false => formatter.skip(piece),
             }
+            at = batch.len();
         }
         for target in &self.targets {
-            if target.admission.get() == Admission::Drop {
-                target.part_lost.set(true);
+            let dropped = target.admission.get() == Admission::Drop;
+            // Of whom a part was lost, the line is lost, and counts as such once, when it ends.
+            let lost = dropped || target.part_lost.get();
+            target.part_lost.set(lost && !piece.last);
+            if lost {
+                target.dropped.set(target.dropped.get() + lines);
             }
-            // A line counts once, when it ends, if any part of it was lost.
-            if piece.last && target.part_lost.take() {
-                target.dropped.set(target.dropped.get() + 1);
+            if !dropped {
+                let lines = if lost { 0 } else { lines };
+                target.ends.borrow_mut().push(LineEnd { at, lines });
             }
         }
     }
@@ -158,8 +175,9 @@ impl Fork {
         let batch = own.as_ref().map_or(shared, |own| &own.batch);
         for target in &self.targets {
             target.feed.count_dropped(target.source, target.dropped.take());
+            let ends = target.ends.take();
             if target.admission.get() == Admission::Write && !batch.is_empty() {
-                target.feed.push(target.source, batch);
+                target.feed.push(target.source, batch, &ends);
             }
         }
         if let Some(own) = &mut own {

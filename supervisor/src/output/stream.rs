@@ -415,34 +415,37 @@ impl<'a> Out<'a> {
     fn give_held(&mut self, piece: Piece<'_>, stamp: Stamp) {
         // No line has a newline within.
         let within = memchr::memchr_iter(b'\n', piece.bytes).count() as u64;
-        self.lines += within;
-        if self.admission == Admission::Drop {
-            *self.lost.get_or_insert(0) += within;
-        }
         let level = (within > 0).then_some(Level::Error);
-        self.give(piece, level, stamp, false);
+        self.give_lines(piece, within, level, stamp, false);
     }
 
     /// Writes or counts a piece. `level` is that of the line if somebody knows it; `valid` says that its bytes are
     /// known to be UTF-8.
     #[inline]
     fn give(&mut self, piece: Piece<'_>, level: Option<Level>, stamp: Stamp, valid: bool) {
+        self.give_lines(piece, 0, level, stamp, valid);
+    }
+
+    /// As [`Out::give`]; so many lines end within the piece.
+    #[inline]
+    fn give_lines(&mut self, piece: Piece<'_>, within: u64, level: Option<Level>, stamp: Stamp, valid: bool) {
         match self.writes {
             true => self.formatter.write(&mut self.batch, piece, level, stamp, valid),
             false => self.formatter.skip(piece),
         }
+        let lines = within + u64::from(piece.last);
+        self.lines += lines;
         if let Some(fork) = self.fork {
-            fork.take(piece, level, stamp, valid);
+            fork.take(piece, (lines, self.batch.len()), level, stamp, valid);
         }
         if self.admission == Admission::Drop {
-            self.lost.get_or_insert(0);
+            *self.lost.get_or_insert(0) += within;
         }
         // A line counts once, when it ends, if any part of it was lost.
-        if piece.last {
-            self.lines += 1;
-            if let Some(within) = self.lost.take() {
-                self.dropped += within + 1;
-            }
+        if piece.last
+            && let Some(within) = self.lost.take()
+        {
+            self.dropped += within + 1;
         }
     }
 

@@ -10,6 +10,7 @@ mod support;
 mod drain;
 mod lives;
 mod rsyslog;
+mod same;
 mod slow;
 mod whole;
 

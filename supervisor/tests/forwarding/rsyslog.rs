@@ -30,7 +30,7 @@ fn start() -> Runmate {
         format!("[process.{name}]\ncommand = {command}\nlogs = {{ stdout = false }}\n")
     };
     let setup = Setup::new(&format!(
-        "[logs]\nblocked = \"30s\"\n{}{}[process.rsyslog]\ncommand = [{:?}, \"-n\", \"-f\", \"rsyslog.conf\", \"-i\", \"rsyslog.pid\"]\n\
+        "[logs]\nblocked = \"10m\"\n{}{}[process.rsyslog]\ncommand = [{:?}, \"-n\", \"-f\", \"rsyslog.conf\", \"-i\", \"rsyslog.pid\"]\n\
          stdin = {{ logs = [\"app\", \"other\"] }}\nbackoff = {{ min = \"100ms\", max = \"100ms\", restarts = 100 }}\n",
         source("app"),
         source("other"),
@@ -49,18 +49,25 @@ fn start() -> Runmate {
     setup.with_health().start()
 }
 
-/// Waits until all lines have been forwarded or dropped. In steps: all of it takes longer than a test waits for one
-/// thing.
-fn wait_for_all(run: &Runmate) {
-    for tenth in 1..=10 {
-        eventually("more lines", || {
-            let all: u64 = ["app", "other"]
-                .map(|source| forwarded(run, source) + lost(run, source))
-                .iter()
-                .sum();
-            (all >= 2 * LINES / 10 * tenth).then_some(())
+/// Waits until it is so much. It may take long, on a busy machine; only without any progress the test fails.
+fn wait_for_progress(what: &str, enough: u64, now: impl Fn() -> u64) {
+    let mut before = now();
+    while before < enough {
+        before = eventually(&format!("{what} after {before} of {enough}"), || {
+            Some(now()).filter(|now| *now > before)
         });
     }
+}
+
+/// Waits until all lines have been forwarded or dropped.
+fn wait_for_all(run: &Runmate) {
+    wait_for_progress("line", 2 * LINES, || {
+        let sources = ["app", "other"];
+        sources
+            .map(|source| forwarded(run, source) + lost(run, source))
+            .iter()
+            .sum()
+    });
 }
 
 fn written(path: &Path) -> BTreeMap<String, Vec<u64>> {
@@ -96,10 +103,9 @@ fn killed_midway_it_goes_on_and_what_it_got_and_what_was_dropped_are_all() {
                 .filter(|line| line["event"] == "started" && line["name"] == "rsyslog");
             lives.nth(life).cloned()
         });
-        eventually("lines", || {
-            let size = path.metadata().ok()?.len();
-            (size > got + 5_000_000).then(|| got = size)
-        });
+        let size = || path.metadata().map_or(0, |file| file.len());
+        wait_for_progress("byte", got + 5_000_000, size);
+        got = size();
         // SAFETY: no memory is involved; it does not end by itself.
         unsafe { libc::kill(started["pid"].as_i64().expect("a pid") as i32, libc::SIGKILL) };
     }

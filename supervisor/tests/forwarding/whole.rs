@@ -177,3 +177,43 @@ fn two_forwarders_get_the_same() {
         assert_eq!(said, [&json!("one"), &json!("two"), &json!("got SIGTERM")]);
     }
 }
+
+/// Needs root, as in a container of CI.
+#[test]
+fn another_user_can_open_its_stdin_again_and_nobody_else_has_the_pipe() {
+    // SAFETY: no memory is involved.
+    assert_eq!(
+        unsafe { libc::geteuid() },
+        0,
+        "this test starts processes as other users: run it as root"
+    );
+    let run = Setup::new(&format!(
+        "{}[process.shipper]\ncommand = \"read -r line < /dev/stdin && echo ${{#line}} bytes; exec cat > /dev/null\"\n\
+         user = \"nobody\"\nstdin = {{ logs = [\"app\"] }}\n",
+        process("app", "await go say hello wait SIGTERM", ""),
+    ))
+    .start();
+    let pids = ["app", "shipper"].map(|name| run.wait_for_event("started", name)["pid"].clone());
+    let descriptors = |pid: String| {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
+        let links = files.map(|file| std::fs::read_link(file.expect("a descriptor").path()).ok());
+        links.flatten().collect::<Vec<_>>()
+    };
+    let stdin = std::fs::read_link(format!("/proc/{}/fd/0", pids[1])).expect("its stdin");
+    assert!(stdin.to_string_lossy().starts_with("pipe:"), "{stdin:?}");
+    assert!(
+        !descriptors(pids[0].to_string()).contains(&stdin),
+        "app has it, too"
+    );
+    std::fs::write(run.dir().join("go"), "").expect("write");
+    run.wait_for("what the shipper has read", |line| {
+        line["process"] == "shipper"
+            && line["message"]
+                .as_str()
+                .is_some_and(|text| text.ends_with(" bytes"))
+    });
+    run.signal(libc::SIGTERM);
+    let exit = run.exit();
+    assert!(!exit.has("killing", "shipper"));
+    assert_eq!(exit.position("dropped", "shipper"), None);
+}

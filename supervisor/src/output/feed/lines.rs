@@ -21,6 +21,15 @@ pub(super) struct Lines {
     unread: VecDeque<Written>,
 }
 
+/// Where a line ends in some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::output) struct LineEnd {
+    /// The offset behind it.
+    pub at: usize,
+    /// How many lines of the process end there: all that were joined to it, none if it is a part and not the last.
+    pub lines: u64,
+}
+
 /// Lines of one source; the first may have lost its beginning to the pipe.
 #[derive(Debug)]
 struct Chunk {
@@ -28,6 +37,8 @@ struct Chunk {
     bytes: Vec<u8>,
     /// How much of it is in the pipe already.
     written: usize,
+    /// Of the lines that are not in the pipe as a whole.
+    ends: VecDeque<LineEnd>,
 }
 
 /// A line in the pipe.
@@ -36,19 +47,18 @@ struct Written {
     source: usize,
     /// The offset behind it.
     end: u64,
+    /// As in [`LineEnd`].
+    lines: u64,
 }
 
 /// The rest of a line whose beginning was read by somebody who is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Torn {
     pub source: usize,
+    /// As in [`LineEnd`].
+    pub lines: u64,
     /// How much of the rest is in the pipe; it comes first there.
     pub in_pipe: usize,
-}
-
-/// How many lines there are.
-pub(super) fn count(bytes: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
 impl Lines {
@@ -67,17 +77,23 @@ impl Lines {
         self.read == self.written
     }
 
-    /// Adds to the queue.
-    pub fn queue(&mut self, source: usize, bytes: &[u8]) {
+    /// Adds to the queue. `ends` are those of its lines; the last line ends with it.
+    pub fn queue(&mut self, source: usize, bytes: &[u8], ends: impl Iterator<Item = LineEnd>) {
         self.queued += bytes.len();
         match self.queue.back_mut() {
             Some(last) if last.source == source && last.bytes.len() + bytes.len() <= JOIN => {
+                let start = last.bytes.len();
                 last.bytes.extend_from_slice(bytes);
+                last.ends.extend(ends.map(|end| LineEnd {
+                    at: start + end.at,
+                    ..end
+                }));
             }
             _ => self.queue.push_back(Chunk {
                 source,
                 bytes: bytes.to_vec(),
                 written: 0,
+                ends: ends.collect(),
             }),
         }
     }
@@ -87,16 +103,15 @@ impl Lines {
         self.queue.iter().map(|chunk| &chunk.bytes[chunk.written..])
     }
 
-    /// These bytes went past the queue into the pipe.
-    pub fn written(&mut self, source: usize, bytes: &[u8]) {
+    /// So many bytes of a source went into the pipe, and in them these lines ended.
+    pub fn written(&mut self, source: usize, count: usize, ends: impl Iterator<Item = LineEnd>) {
         let start = self.written;
-        let end = |newline: usize| start + newline as u64 + 1;
-        self.unread
-            .extend(memchr::memchr_iter(b'\n', bytes).map(|newline| Written {
-                source,
-                end: end(newline),
-            }));
-        self.written += bytes.len() as u64;
+        self.unread.extend(ends.map(|LineEnd { at, lines }| Written {
+            source,
+            end: start + at as u64,
+            lines,
+        }));
+        self.written += count as u64;
     }
 
     /// So many bytes of the queue went into the pipe.
@@ -105,9 +120,15 @@ impl Lines {
         while count > 0
             && let Some(mut chunk) = self.queue.pop_front()
         {
-            let taken = count.min(chunk.bytes.len() - chunk.written);
-            self.written(chunk.source, &chunk.bytes[chunk.written..chunk.written + taken]);
+            let before = chunk.written;
+            let taken = count.min(chunk.bytes.len() - before);
             chunk.written += taken;
+            let whole = chunk.ends.partition_point(|end| end.at <= chunk.written);
+            let ends = chunk.ends.drain(..whole).map(|end| LineEnd {
+                at: end.at - before,
+                ..end
+            });
+            self.written(chunk.source, taken, ends);
             count -= taken;
             if chunk.written < chunk.bytes.len() {
                 self.queue.push_front(chunk);
@@ -125,9 +146,9 @@ impl Lines {
             self.unread.pop_front();
             self.begin = line.end;
             match &mut run {
-                Some((source, lines)) if *source == line.source => *lines += 1,
+                Some((source, lines)) if *source == line.source => *lines += line.lines,
                 _ => {
-                    if let Some((source, lines)) = run.replace((line.source, 1)) {
+                    if let Some((source, lines)) = run.replace((line.source, line.lines)) {
                         each(source, lines);
                     }
                 }
@@ -149,6 +170,7 @@ impl Lines {
             (self.read, self.begin) = (line.end, line.end);
             return Some(Torn {
                 source: line.source,
+                lines: line.lines,
                 in_pipe,
             });
         }
@@ -157,28 +179,31 @@ impl Lines {
         (self.read, self.begin) = (self.written, self.written);
         let chunk = self.queue.front_mut()?;
         let source = chunk.source;
-        let rest = &chunk.bytes[chunk.written..];
-        let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
-        chunk.written += length;
-        self.queued -= length;
+        let LineEnd { at, lines } = chunk.ends.pop_front()?;
+        self.queued -= at - chunk.written;
+        chunk.written = at;
         if chunk.written == chunk.bytes.len() {
             self.queue.pop_front();
         }
-        Some(Torn { source, in_pipe })
+        Some(Torn {
+            source,
+            lines,
+            in_pipe,
+        })
     }
 
     /// Takes what waits away, a number of lines for each chunk.
     pub fn take_queue(&mut self) -> Vec<(usize, u64)> {
         self.queued = 0;
         let queue = std::mem::take(&mut self.queue);
-        let lines = |chunk: Chunk| (chunk.source, count(&chunk.bytes[chunk.written..]));
+        let lines = |chunk: Chunk| (chunk.source, chunk.ends.iter().map(|end| end.lines).sum());
         queue.into_iter().map(lines).collect()
     }
 
-    /// Takes the lines away that end in the pipe and were not read as a whole: their sources.
-    pub fn take_unread(&mut self) -> Vec<usize> {
+    /// Takes the lines away that end in the pipe and were not read as a whole: their sources and numbers.
+    pub fn take_unread(&mut self) -> Vec<(usize, u64)> {
         let unread = std::mem::take(&mut self.unread);
-        unread.into_iter().map(|line| line.source).collect()
+        unread.into_iter().map(|line| (line.source, line.lines)).collect()
     }
 }
 
@@ -187,10 +212,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// As a stream gives them, each line the number that `lines` says.
+    fn ends(bytes: &[u8], lines: u64) -> impl Iterator<Item = LineEnd> {
+        memchr::memchr_iter(b'\n', bytes).map(move |newline| LineEnd {
+            at: newline + 1,
+            lines,
+        })
+    }
+
     #[test]
     fn a_line_counts_as_read_once_its_newline_was() {
         let mut lines = Lines::default();
-        lines.written(0, b"one\ntwo\n");
+        lines.written(0, 8, ends(b"one\ntwo\n", 1));
         let mut read = Vec::new();
         lines.settle(5, |source, count| read.push((source, count)));
         assert_eq!(read, []);
@@ -202,13 +235,14 @@ mod tests {
     #[test]
     fn the_rest_of_a_torn_line_is_taken_from_pipe_and_queue() {
         let mut lines = Lines::default();
-        lines.queue(3, b"abcdef\nnext\n");
+        lines.queue(3, b"abcdef\nnext\n", ends(b"abcdef\nnext\n", 7));
         lines.written_from_queue(4);
         lines.settle(1, |_, _| panic!("nothing was read as a whole"));
         assert_eq!(
             lines.take_torn(),
             Some(Torn {
                 source: 3,
+                lines: 7,
                 in_pipe: 1
             })
         );
@@ -258,7 +292,7 @@ mod tests {
                             bytes.extend_from_slice(format!("<{source}{}\n", "x".repeat(length)).as_bytes());
                             produced[source] += 1;
                         }
-                        lines.queue(source, &bytes);
+                        lines.queue(source, &bytes, ends(&bytes, 1));
                     }
                     Step::Write(most) => {
                         let all: Vec<u8> = lines.chunks().flatten().copied().collect();
@@ -272,7 +306,7 @@ mod tests {
                         end_of_life(&mut life, &mut seen);
                         if let Some(torn) = lines.take_torn() {
                             pipe.drain(..torn.in_pipe);
-                            dropped[torn.source] += 1;
+                            dropped[torn.source] += torn.lines;
                         }
                     }
                 }
@@ -282,7 +316,7 @@ mod tests {
             lines.settle(pipe.len(), |source, count| forwarded[source] += count);
             end_of_life(&mut life, &mut seen);
             prop_assert_eq!(seen, forwarded);
-            lines.take_unread().into_iter().for_each(|source| dropped[source] += 1);
+            lines.take_unread().into_iter().for_each(|(source, count)| dropped[source] += count);
             lines.take_queue().into_iter().for_each(|(source, count)| dropped[source] += count);
             for source in 0..3 {
                 prop_assert_eq!(forwarded[source] + dropped[source], produced[source]);
