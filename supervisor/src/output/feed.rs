@@ -249,6 +249,7 @@ impl Feed {
 
     fn write_queue(&self, pipe: &pipe::Sender) {
         let mut state = self.state.borrow_mut();
+        let before = state.lines.queued();
         while !state.lines.is_all_written() {
             let chunks: Vec<IoSlice<'_>> = state.lines.chunks().take(CHUNKS).map(IoSlice::new).collect();
             match pipe.try_write_vectored(&chunks) {
@@ -256,6 +257,8 @@ impl Feed {
                 Err(_) => break,
             }
         }
+        let taken = before - state.lines.queued();
+        state.patience.took(Instant::now(), taken, self.options.capacity);
         self.settle(&mut state);
         self.queue_is_shorter(&mut state);
     }

@@ -183,6 +183,7 @@ fn two_forwarders_get_the_same() {
 fn another_user_can_open_its_stdin_again_and_nobody_else_has_the_pipe() {
     // SAFETY: no memory is involved.
     assert_eq!(
+        // SAFETY: it only reads an id.
         unsafe { libc::geteuid() },
         0,
         "this test starts processes as other users: run it as root"
