@@ -181,9 +181,8 @@ fn two_forwarders_get_the_same() {
 /// Needs root, as in a container of CI.
 #[test]
 fn another_user_can_open_its_stdin_again_and_nobody_else_has_the_pipe() {
-    // SAFETY: no memory is involved.
     assert_eq!(
-        // SAFETY: it only reads an id.
+        // SAFETY: no memory is involved.
         unsafe { libc::geteuid() },
         0,
         "this test starts processes as other users: run it as root"
