@@ -50,9 +50,9 @@ pub fn with_server(config: &str, server: &FaultServer) -> Setup {
     setup
 }
 
-/// A main process that says its environment and goes on until it is told to stop.
+/// A main process that says its environment, secrets included, and goes on until it is told to stop.
 pub fn app(more: &str) -> String {
-    process("app", "env wait TERM", more)
+    format!("[logs]\nmask = false\n{}", process("app", "env wait TERM", more))
 }
 
 /// The environment that a process (running the fixture's `env`) found.
