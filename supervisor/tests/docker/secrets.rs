@@ -135,9 +135,19 @@ fn a_secrets_file_makes_the_same_image_work_offline() {
         "-e",
         &format!("PASSWORD={SECRET}"),
     ];
-    let container = Container::run(Images::debian(), &options, &["sh", "-c", "echo \"$PASSWORD\""]);
+    // The value itself is masked in the log.
+    let container = Container::run(
+        Images::debian(),
+        &options,
+        &[
+            "sh",
+            "-c",
+            "echo \"$PASSWORD\"; echo \"${PASSWORD#value } is there\"",
+        ],
+    );
     assert_eq!(container.wait(), 0, "{}", container.stdout());
-    assert!(container.said("value of the file"));
+    assert!(container.said("***"));
+    assert!(container.said("of the file is there"));
 }
 
 #[test]
