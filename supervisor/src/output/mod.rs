@@ -1,8 +1,9 @@
 //! From the pipes of the children to runmate's stdout.
 //!
 //! A line's way: [`Stream`] reads a chunk from a pipe → `mask` takes secrets out → `frame` cuts it into
-//! lines → `join` makes one of a traceback's → `format` wraps each into its envelope → [`Sink`] puts the batch into the `queue` → its thread, the only one that
-//! ever writes to stdout, writes it with one system call. Lines never pass through the machine.
+//! lines → `join` makes one of a traceback's → `format` wraps each into its envelope → [`Sink`] puts the
+//! batch into the `queue` → its thread, the only one that ever writes to stdout, writes it with one system
+//! call. Lines never pass through the machine.
 //!
 //! Runmate's own lines come as events of `tracing`, by way of `own`.
 //!
