@@ -9,6 +9,7 @@
 //! | [`readiness`] | probes |
 //! | [`output`] | pipes to JSON lines on stdout |
 //! | [`run`] | the event loop that joins them |
+//! | `event_loop` | its tasks, and a loop of its own for a command or helper that needs one only for an answer |
 //! | `helper` | children of the same binary for what must not run in PID 1 |
 //! | `migrate` | the task of `[migrate]` and `runmate migrate` |
 //! | [`trace`] | what happened as spans, for whoever shows traces |
@@ -19,6 +20,7 @@
 
 pub mod cli;
 pub mod config;
+mod event_loop;
 mod helper;
 pub mod lookup;
 pub mod machine;

@@ -6,6 +6,7 @@ use runmate_health::{FailureKind, Level, Looked};
 use serde_json::{Value, json};
 
 use crate::config::{Finding, Plan, Severity};
+use crate::event_loop;
 use crate::run::look_at_all;
 use crate::secrets::Values;
 use crate::secrets::environment::Inherited;
@@ -27,13 +28,7 @@ struct One {
 
 /// Looks at everything at once. Takes as long as the longest timeout.
 pub(super) fn look(plan: &Plan, values: &Values, inherited: &Inherited) -> Result<Looks, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
-    let looked = runtime.block_on(look_at_all(plan, values, inherited));
-    // A disk that hangs keeps a thread, which must not keep us.
-    runtime.shutdown_background();
+    let looked = event_loop::block_on(look_at_all(plan, values, inherited))?;
     let mut results = match looked {
         Ok(results) => results,
         Err(wrong) => {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::config::{self, HttpTarget, Inputs};
+use crate::event_loop;
 use crate::readiness::http;
 
 /// One GET; exit code 0 if the answer is good, otherwise 1 and a line on stderr that says why.
@@ -66,10 +67,6 @@ fn loopback(bound: SocketAddr) -> Vec<SocketAddr> {
 
 /// Asks the first that can be asked, all within [`super::PROBE_TIMEOUT`].
 fn ask(targets: &[HttpTarget], good: Range<u16>) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
     let asking = async {
         let mut trouble = None;
         for target in targets {
@@ -89,7 +86,7 @@ fn ask(targets: &[HttpTarget], good: Range<u16>) -> Result<(), String> {
         }
         Err(trouble.unwrap_or_default())
     };
-    runtime.block_on(async {
+    event_loop::block_on(async {
         match tokio::time::timeout(super::PROBE_TIMEOUT, asking).await {
             Ok(asked) => asked,
             Err(_) => {
@@ -104,7 +101,7 @@ fn ask(targets: &[HttpTarget], good: Range<u16>) -> Result<(), String> {
                 ))
             }
         }
-    })
+    })?
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use runmate_migrate as library;
 use crate::machine::{Backoff, Kind, OnExit, Policy, ProcessId, Restart, Scope, Stop};
 use crate::signal::Signal;
 
-use super::plan::{Command, EnvInherit, LogFormat, Migrate, MigrateWork, Process, Sees, Stdin};
+use super::LogFormat;
+use super::plan::{Command, EnvInherit, Migrate, MigrateWork, Process, Sees, Stdin};
 use super::process;
 use super::reader::{Doc, Table, Value};
 use super::{Text, keys};

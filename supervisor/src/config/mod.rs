@@ -44,15 +44,14 @@ use crate::machine::ProcessId;
 pub use check::{Finding, Severity, findings};
 pub use error::{ConfigError, ConfigErrors};
 pub use explain::{explain, explain_json};
-pub use fields::{Field, Place};
 pub use health::{CertificateOf, CheckKind, Health, HealthCheck, Share};
 pub(crate) use health::{bearer_token as check_bearer_token, check_url as check_health_url};
 pub(crate) use migrate::check_url as check_database_url;
 pub use plan::{
-    Command, EnvInherit, Exporter, HttpTarget, Language, LogFormat, Logs, Migrate, MigrateWork, Multiline,
-    Otherwise, Plan, Platform, Probe, Process, Ready, Run, Secret, Secrets, Sees, Source, Stdin, Style,
-    Trace, User,
+    Command, EnvInherit, Exporter, HttpTarget, Logs, Migrate, MigrateWork, Otherwise, Plan, Platform, Probe,
+    Process, Ready, Run, Secret, Secrets, Sees, Source, Stdin, Trace, User,
 };
+pub use runmate_lines::{Language, LogFormat, Multiline, Style};
 pub use text::{AbsentSecret, Text};
 
 use process::{Context, Header};

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use runmate_lines::{LogFormat, Multiline, Style};
 use runmate_secrets::{Form, Reference};
 
 use super::{Health, Text};
@@ -258,19 +259,6 @@ pub enum Stdin {
     Logs(Vec<ProcessId>),
 }
 
-/// How lines of output are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// `name | line`.
-    Text,
-    /// The line as it came.
-    Raw,
-    /// No pipe: the process writes to runmate's own stdout.
-    Inherit,
-}
-
 /// `[logs]`, resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logs {
@@ -288,44 +276,6 @@ pub struct Logs {
     pub max_line: usize,
     /// How long a full stdout may hold a process back before lines are dropped and counted.
     pub blocked: Duration,
-}
-
-/// How the fields of a JSON line are named.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Style {
-    /// As AWS Lambda writes JSON logs.
-    #[default]
-    Lambda,
-    /// The Elastic Common Schema.
-    Ecs,
-    /// The log data model of OpenTelemetry.
-    Otel,
-}
-
-/// Which tracebacks are joined to one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Multiline {
-    /// None.
-    Off,
-    /// Those of every language that is known.
-    Auto,
-    /// Those of one.
-    Only(Language),
-}
-
-/// A language whose tracebacks have several lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Language {
-    /// Python.
-    Python,
-    /// Java, and what runs on its machine.
-    Java,
-    /// Go.
-    Go,
-    /// JavaScript as Node.js prints it.
-    Node,
-    /// Rust.
-    Rust,
 }
 
 /// `[trace]`, resolved.

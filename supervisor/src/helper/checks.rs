@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::check_protocol::{Answer, Inbox, Job, Request, Target, frame, send};
+use crate::event_loop;
 use crate::process::{self, sys};
 use crate::run::exit_code;
 
@@ -28,16 +29,9 @@ pub(crate) fn main() -> i32 {
     };
     // The number is taken, or a connection would get it.
     let _stdin = File::open("/dev/null");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let Ok(runtime) = runtime else {
-        return exit_code::INTERNAL;
-    };
-    let served = runtime.block_on(serve(socket));
-    // A lookup of a name that hangs keeps a thread, which must not keep us.
-    runtime.shutdown_background();
-    match served {
-        Ok(()) => 0,
-        Err(_) => exit_code::INTERNAL,
+    match event_loop::block_on(serve(socket)) {
+        Ok(Ok(())) => 0,
+        Ok(Err(_)) | Err(_) => exit_code::INTERNAL,
     }
 }
 

@@ -4,6 +4,7 @@
 use runmate_secrets::Resolver;
 
 use super::protocol::{Answer, Answers, Job, Report};
+use crate::event_loop;
 use crate::process::sys;
 
 /// Resolves everything the job names. Must be called while the program has one thread. `Err`: it could not even begin.
@@ -15,14 +16,8 @@ pub(crate) fn resolve(job: &Job) -> Result<Answers, String> {
         "AWS_ENDPOINT_URL_SSM",
         "AWS_ENDPOINT_URL_STS",
     ]);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start the event loop: {error}"))?;
     let resolver = Resolver::from_env().with_timeout(job.timeout);
-    let resolved = runtime.block_on(resolver.resolve(&job.requests));
-    // A lookup of a name that hangs keeps a thread, which must not keep us.
-    runtime.shutdown_background();
+    let resolved = event_loop::block_on(resolver.resolve(&job.requests))?;
     let names = job.requests.iter().map(|request| request.name.clone());
     let answers = resolved.into_iter().map(|answer| match answer {
         Ok(secret) => Answer::Value(secret),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use runmate_migrate::{Error, ErrorKind, Migrate};
 use signal_hook_tokio::Signals;
 
+use crate::event_loop;
 use crate::helper;
 use crate::process::sys;
 use crate::run::exit_code;
@@ -39,24 +40,13 @@ pub(crate) enum Word {
 /// environment of a command, if it is not this process's own.
 pub(crate) fn perform(word: Word, settings: Settings, env: Option<Vec<(OsString, OsString)>>) -> i32 {
     let reporter = Reporter(settings.style);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("runmate migrate: cannot start the event loop: {error}");
-            return exit_code::INTERNAL;
-        }
-    };
     let asked_to_stop = Arc::new(AtomicI32::new(0));
-    let result = runtime.block_on(async {
-        let stop = stop_signals(Arc::clone(&asked_to_stop)).map_err(|error| {
-            eprintln!("runmate migrate: cannot handle signals: {error}");
-            exit_code::INTERNAL
-        })?;
+    let done = event_loop::block_on(async {
+        let stop = stop_signals(Arc::clone(&asked_to_stop))
+            .map_err(|error| format!("cannot handle signals: {error}"))?;
         Ok(word_of(word, settings, env, &reporter, stop).await)
     });
-    // A lookup of a name that hangs keeps a thread, which must not keep us.
-    runtime.shutdown_background();
-    match result {
+    match done.flatten() {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
             let code = match (error.kind(), asked_to_stop.load(Ordering::Relaxed)) {
@@ -66,7 +56,10 @@ pub(crate) fn perform(word: Word, settings: Settings, env: Option<Vec<(OsString,
             reporter.error(&error, code);
             code
         }
-        Err(code) => code,
+        Err(why) => {
+            eprintln!("runmate migrate: {why}");
+            exit_code::INTERNAL
+        }
     }
 }
 
@@ -74,20 +67,12 @@ pub(crate) fn perform(word: Word, settings: Settings, env: Option<Vec<(OsString,
 /// of the migrations. Must be called while the program has one thread.
 pub(crate) fn look(mut settings: Settings) -> Result<String, (String, i32)> {
     settings.wait = settings.wait.min(LOOK);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| {
-        (
-            format!("cannot start the event loop: {error}"),
-            exit_code::INTERNAL,
-        )
-    })?;
-    let result: Result<_, Error> = runtime.block_on(async {
+    let result: Result<Result<_, Error>, String> = event_loop::block_on(async {
         let migrate = builder(settings)?;
         let database = migrate.database().to_owned();
         Ok((database, migrate.plan().await?))
     });
-    runtime.shutdown_background();
-    match result {
+    match result.map_err(|why| (why, exit_code::INTERNAL))? {
         Ok((database, plan)) => Ok(format!("{database}: {}", summary(&plan))),
         Err(error) => Err((in_full(&error), error.kind().exit_code())),
     }

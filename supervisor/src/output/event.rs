@@ -4,13 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use runmate_lines::{ECS_VERSION, Field, Level, Masks, Name, Names, Place, Style, rfc3339_micros};
 use serde_json::{Map, Value};
 
-use super::level::Level;
-use super::mask::Masks;
-use super::names::{ECS_VERSION, Name, Names};
-use super::time::rfc3339_micros;
-use crate::config::{Field, LogFormat, Place, Style};
+use crate::config::LogFormat;
 use crate::trace::Context;
 
 /// How lines look.

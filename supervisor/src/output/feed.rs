@@ -19,15 +19,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use runmate_lines::Level;
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::counts::FeedCounts;
 use super::event::Line;
-use super::level::Level;
 use super::sink::{Admission, Sink};
 use crate::config::User;
+use crate::event_loop;
 use crate::process::sys;
 pub(super) use lines::LineEnd;
 use lines::Lines;
@@ -132,7 +133,7 @@ impl Feed {
         state.stdin = Some(Rc::clone(&stdin));
         state.pipe = Some(Rc::new(pipe::Sender::from_owned_fd(write)?));
         drop(state);
-        tokio::task::spawn_local(Rc::clone(self).write_on());
+        event_loop::spawn(Rc::clone(self).write_on());
         Ok(stdin)
     }
 

@@ -4,14 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use runmate_lines::{Formatter, Level, Names, Origin, Piece, Stamp};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::feed::{Feed, LineEnd};
-use super::format::{Formatter, Origin, Stamp};
-use super::frame::Piece;
-use super::level::Level;
-use super::names::Names;
 use super::sink::{Admission, Sink};
 use crate::config::LogFormat;
 

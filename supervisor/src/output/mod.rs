@@ -1,9 +1,8 @@
 //! From the pipes of the children to runmate's stdout.
 //!
-//! A line's way: [`Stream`] reads a chunk from a pipe → `mask` takes secrets out → `frame` cuts it into
-//! lines → `join` makes one of a traceback's → `format` wraps each into its envelope → [`Sink`] puts the
-//! batch into the `queue` → its thread, the only one that ever writes to stdout, writes it with one system
-//! call. Lines never pass through the machine.
+//! A line's way: [`Stream`] reads a chunk from a pipe → [`runmate_lines`] takes secrets out, cuts it into lines,
+//! makes one of a traceback's and wraps each into its envelope → [`Sink`] puts the batch into the `queue` →
+//! its thread, the only one that ever writes to stdout, writes it with one system call. Lines never pass through the machine.
 //!
 //! Runmate's own lines come as events of `tracing`, by way of `own`.
 //!
@@ -14,31 +13,18 @@
 //! Lines that other processes take on their stdin leave the stream by a [`Fork`], into the [`Feed`] of each.
 
 mod counts;
-mod envelope;
 mod event;
 mod feed;
 mod fork;
-mod format;
-mod frame;
-mod join;
-mod json;
-mod level;
-mod mask;
-mod names;
-mod object;
 mod own;
 mod queue;
 mod sink;
 mod stream;
-mod time;
 
 pub use counts::{Count, FeedCounts, StreamCounts};
 pub use event::{Line, Look};
 pub use feed::{Feed, FeedOptions, FeedSource};
 pub use fork::Fork;
-pub use format::{Formatter, Origin};
-pub use level::Level;
-pub use mask::Masks;
-pub use names::Names;
+pub use runmate_lines::{Formatter, Level, Masks, Names, Origin};
 pub use sink::{Sink, SinkOptions};
 pub use stream::{Scratch, Stream, Watch};

@@ -9,6 +9,7 @@ use std::fmt::{self, Debug, Display};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use runmate_lines::{Level, Masks};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
@@ -16,8 +17,6 @@ use tracing::{Dispatch, Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::event::{Line, Look};
-use super::level::Level;
-use super::mask::Masks;
 use super::queue::Shared;
 
 /// The target of runmate's own events.

@@ -9,11 +9,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
+use runmate_lines::Level;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::event::{Line, Look};
-use super::level::Level;
 use crate::process::sys;
 
 /// Batches up to this size are joined to the one before them, so that many small lines cost few

@@ -5,12 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use runmate_lines::{Masks, Names};
 use tokio::time::{Instant, timeout_at};
 use tracing::Dispatch;
 
 use super::event::{Line, Look};
-use super::mask::Masks;
-use super::names::Names;
 use super::own::{self, Writer};
 use super::queue::{Shared, Stdout};
 use crate::config::LogFormat;

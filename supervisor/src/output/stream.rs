@@ -8,16 +8,14 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use runmate_lines::{Formatter, Framer, Joined, Joiner, Masker, Origin, Piece, Stamp};
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout_at};
 
 use super::counts::StreamCounts;
 use super::fork::Fork;
-use super::format::{Formatter, Origin, Stamp};
-use super::frame::{Framer, Piece};
-use super::join::{Joined, Joiner};
-use super::mask::Masker;
 use super::sink::{Admission, Sink};
 use crate::config::{LogFormat, Logs};
 use crate::process::sys;
@@ -138,7 +136,10 @@ impl Stream {
         let masker = sink.masks().map(Masker::new);
         // In the other formats a line is a line.
         let joiner = match format {
-            LogFormat::Json => Joiner::new(logs.multiline, Instant::now()),
+            LogFormat::Json => {
+                let stamp = Stamp::at(SystemTime::now());
+                Joiner::new(logs.multiline, Instant::now().into_std(), stamp)
+            }
             LogFormat::Text | LogFormat::Raw | LogFormat::Inherit => None,
         };
         Ok(Stream {
@@ -192,7 +193,7 @@ impl Stream {
             let deadline = self.state.borrow().joiner.as_ref().and_then(Joiner::deadline);
             let readable = match deadline {
                 None => self.pipe.readable().await,
-                Some(deadline) => match timeout_at(deadline, self.pipe.readable()).await {
+                Some(deadline) => match timeout_at(deadline.into(), self.pipe.readable()).await {
                     Ok(readable) => readable,
                     Err(_) => {
                         let admission = self.admit().await;
@@ -320,9 +321,9 @@ impl Stream {
             None => (Cow::Borrowed(bytes), bytes.len()),
         };
         let mut out = Out::new(self, admission, formatter, lost);
-        let stamp = Stamp::now();
+        let stamp = Stamp::at(SystemTime::now());
         if let Some(joiner) = joiner {
-            joiner.arrived(Instant::now(), stamp);
+            joiner.arrived(Instant::now().into_std(), stamp);
         }
         // Most chunks are valid as a whole, and then so are their lines.
         let valid = simdutf8::basic::from_utf8(&bytes).is_ok();

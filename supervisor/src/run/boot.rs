@@ -23,6 +23,7 @@ use super::signals::SignalStream;
 use super::supervisor::{GROUP_POLL, Supervisor};
 use super::telemetry::{LAST_EXPORT, Telemetry};
 use crate::config::{self, Inputs, LogFormat, Source};
+use crate::event_loop;
 use crate::machine::{Event, Machine, Plan};
 use crate::output::{Level, Line, Look, Names, Sink, SinkOptions};
 use crate::process::sys;
@@ -151,7 +152,8 @@ async fn supervise(options: &Options, zero: Instant) -> i32 {
     if let Some(health) = health {
         supervisor.publish_to(health.clone(), listener.is_some());
         if let Some(listener) = listener {
-            tokio::task::spawn_local(serve::serve(health, listener, Rc::clone(&sink)));
+            let served = serve::serve(health, listener, Rc::clone(&sink));
+            event_loop::spawn(async { drop(served.await) });
         }
     }
     if !supervisor.is_stopping() {

@@ -18,6 +18,7 @@ use super::keeper::{self, Remote};
 use super::outcomes::Seen;
 use super::probes::{Message, Sender};
 use crate::config::{self, CertificateOf, CheckKind, HealthCheck, Plan, Share, Text};
+use crate::event_loop;
 use crate::helper::check_protocol::{Job, Target, frame};
 use crate::output::Sink;
 use crate::process;
@@ -128,7 +129,7 @@ impl Checks {
             health.check(name.clone(), check, settings.clone());
         }
         let keeper = keeper::keep(self.job?, self.env, inbox, sender.clone(), Rc::clone(sink));
-        Some(tokio::task::spawn_local(keeper).abort_handle())
+        Some(event_loop::spawn(keeper))
     }
 }
 

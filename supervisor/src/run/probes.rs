@@ -11,6 +11,7 @@ use super::errands::{Errand, ErrandId, Outcome, Running};
 use super::log::end_in_words;
 use super::outcomes::Seen;
 use crate::config::{Probe, Ready};
+use crate::event_loop;
 use crate::helper::export_protocol::Answer;
 use crate::machine::{Pid, ProcessId};
 use crate::output::Watch;
@@ -98,7 +99,7 @@ fn spawn(
         passed.await;
         let _ = sender.send(Message::Ready(process, pid));
     };
-    tokio::task::spawn_local(task).abort_handle()
+    event_loop::spawn(task)
 }
 
 async fn until_command_succeeds(

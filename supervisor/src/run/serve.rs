@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io;
 use std::net::TcpListener;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use runmate_health::Health;
 use tokio::net::TcpStream;
-use tokio::task::{AbortHandle, spawn_local, yield_now};
+use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{Instant, sleep};
 
+use crate::event_loop;
 use crate::output::{Level, Line, Sink};
 use crate::process::sys;
 
@@ -104,18 +106,27 @@ impl Connections {
 
     fn add(&mut self, stream: TcpStream, router: TowerToHyperService<axum::Router>) {
         let last_asked = Rc::new(Cell::new(self.clock.get()));
+        let answered = Rc::new(Cell::new(false));
         let noting = Noting {
             router,
             clock: Rc::clone(&self.clock),
             last_asked: Rc::clone(&last_asked),
+            answered: Rc::clone(&answered),
         };
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST)
             .max_buf_size(BUFFER)
             .serve_connection(TokioIo::new(stream), noting);
-        // What fails in a connection is the client's affair.
-        let task = spawn_local(async move { drop(served.await) }).abort_handle();
+        let task = event_loop::spawn(async move {
+            let mut served = pin!(served);
+            let turns = poll_fn(|context| {
+                answered.set(false);
+                served.as_mut().poll(context)
+            });
+            // What fails in a connection is the client's affair.
+            drop(turns.await);
+        });
         self.open.insert(self.next, Open { task, last_asked });
         self.next += 1;
     }
@@ -123,12 +134,14 @@ impl Connections {
 
 /// The endpoints, for one connection; notes when it asks.
 ///
-/// Connections take turns: hyper itself would answer many requests that were sent together before any other
+/// Connections take turns, a request each: hyper itself would answer many that were sent together before any other
 /// connection is looked at, and the probe would wait for all of them.
 struct Noting {
     router: TowerToHyperService<axum::Router>,
     clock: Clock,
     last_asked: Rc<Cell<u64>>,
+    /// Whether it had an answer already since it was its turn.
+    answered: Rc<Cell<bool>>,
 }
 
 impl Service<Request<Incoming>> for Noting {
@@ -141,8 +154,12 @@ impl Service<Request<Incoming>> for Noting {
         self.clock.set(now);
         self.last_asked.set(now);
         let answer = self.router.call(request);
+        let answered = Rc::clone(&self.answered);
         Box::pin(async move {
-            yield_now().await;
+            if answered.get() {
+                yield_now().await;
+            }
+            answered.set(true);
             answer.await
         })
     }

@@ -20,6 +20,7 @@ use super::ports;
 use super::probes::{self, Message};
 use super::telemetry::Telemetry;
 use crate::config;
+use crate::event_loop;
 use crate::machine::{Action, Cause, Event, Machine, ProcessId, Report, Target};
 use crate::output::{Sink, Stream};
 use crate::process;
@@ -299,7 +300,7 @@ impl Supervisor {
     pub fn watch_port(&self) {
         if self.platform_address().is_some() {
             let sender = self.sender();
-            tokio::task::spawn_local(async move {
+            event_loop::spawn(async move {
                 sleep(ports::PATIENCE).await;
                 let _ = sender.send(Message::CheckPort);
             });

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::{Command, LogFormat, Probe, Source};
+use super::super::{Command, Probe, Source};
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -11,17 +11,6 @@ impl fmt::Display for Source {
             Source::Inline => f.write_str("RUNMATE_CONFIG_INLINE"),
             Source::CommandLine => f.write_str("none, only the command line"),
         }
-    }
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            LogFormat::Json => "json",
-            LogFormat::Text => "text",
-            LogFormat::Raw => "raw",
-            LogFormat::Inherit => "inherit",
-        })
     }
 }
 

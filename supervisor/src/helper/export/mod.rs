@@ -33,6 +33,7 @@ use self::resource::Ecs;
 use super::ANSWER_FD;
 use super::export_protocol::{Answer, Job, Rejection};
 use crate::config::Exporter;
+use crate::event_loop;
 use crate::process::{self, sys};
 use crate::run::exit_code;
 
@@ -74,13 +75,7 @@ pub(crate) fn main() -> i32 {
 fn perform(job: Job) -> Answer {
     set_environment(&job);
     let hush = Hush::of(&job.env, variable);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start the event loop: {error}"))?;
-    let answer = runtime.block_on(export(job));
-    // A lookup of a name that hangs keeps a thread, which must not keep us.
-    runtime.shutdown_background();
+    let answer = event_loop::block_on(export(job))?;
     let told = |why: &str| cut(hush.hush(&one_line(why)));
     match answer {
         Ok(None) => Ok(None),

@@ -1,11 +1,10 @@
 //! What becomes of the lines of one chunk: formatted, forked, counted.
 
+use runmate_lines::{Formatter, Level, Piece, Stamp};
+
 use super::Stream;
 use crate::output::counts::StreamCounts;
 use crate::output::fork::Fork;
-use crate::output::format::{Formatter, Stamp};
-use crate::output::frame::Piece;
-use crate::output::level::Level;
 use crate::output::sink::{Admission, Sink};
 
 /// Where the lines of one chunk go.

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Children;
 use crate::config::{self, Stdin};
+use crate::event_loop;
 use crate::machine::{ProcessId, Target};
 use crate::output::{Feed, FeedCounts, FeedOptions, FeedSource, Fork, Origin, Sink, Stream};
 use crate::process::{SpawnError, StdinFrom};
@@ -150,7 +151,7 @@ impl Children {
         let (feed, pid, sender) = (Rc::clone(feed), life.pid, self.sender.clone());
         let now = Instant::now();
         let by = now + killed_at.saturating_duration_since(now) / 2;
-        tokio::task::spawn_local(async move {
+        event_loop::spawn(async move {
             let _ = timeout_at(by, async {
                 for stream in &streams {
                     stream.read_all().await;

@@ -14,6 +14,7 @@ use super::errands::Errands;
 use super::metrics::Counters;
 use super::{log, probes};
 use crate::config::{self, LogFormat, Probe, Stdin};
+use crate::event_loop;
 use crate::machine::{End, Event, Pid, ProcessId, Target};
 use crate::output::{Level, Line, Origin, Scratch, Sink, Stream};
 use crate::process::{self, Listener, OomCounter, Output, Reaped, Spawned, Spec, StdinFrom, Terminal, sys};
@@ -366,7 +367,7 @@ impl Children {
             }
         }
         for stream in &streams {
-            tokio::task::spawn_local(Rc::clone(stream).run());
+            event_loop::spawn(Rc::clone(stream).run());
             self.streams.push(Rc::clone(stream));
         }
         let probe = plan

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use crate::config::{Exporter, Plan};
+use crate::event_loop;
 use crate::helper::export_protocol::{Answer, Job};
 use crate::helper::{self, ANSWER_FD};
 use crate::process::{self, Output, Spec, StdinFrom, sys};
@@ -129,7 +130,7 @@ pub(super) fn start(
     let pipe = receiver(out)?;
     let sender = sender.clone();
     let by = Instant::now() + super::TIMEOUT;
-    tokio::task::spawn_local(async move {
+    event_loop::spawn(async move {
         let answer = receive(&pipe, by).await;
         if answer.is_err() {
             let _ = sender.send(Message::GiveUp(id));

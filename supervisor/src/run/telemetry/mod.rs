@@ -18,6 +18,7 @@ use super::errands::ErrandId;
 use super::log;
 use super::probes::{Message, Sender};
 use crate::config::{Exporter, Plan};
+use crate::event_loop;
 use crate::helper::export_protocol::{Answer, Rejection};
 use crate::machine::{End, Event, ProcessId, Report};
 use crate::output::{Level, Line};
@@ -321,7 +322,7 @@ impl On {
     fn wait(&mut self, pause: Duration, sender: &Sender) {
         self.state = State::Waiting;
         let sender = sender.clone();
-        tokio::task::spawn_local(async move {
+        event_loop::spawn(async move {
             sleep(pause).await;
             let _ = sender.send(Message::Export);
         });

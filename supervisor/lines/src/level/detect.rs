@@ -8,7 +8,7 @@ const LOOKED_AT: usize = 96;
 const TOKENS: usize = 8;
 
 /// The level that a line of text begins with; `None` if it says none.
-pub(in crate::output) fn detect(line: &[u8]) -> Option<Level> {
+pub(crate) fn detect(line: &[u8]) -> Option<Level> {
     // Most lines begin with a word that is no level, and cost no more than this.
     let (first, second) = (*line.first()?, *line.get(1)?);
     if !may_begin(first, second) {

@@ -1,6 +1,6 @@
 //! The members of an object that is written by hand, some of them within `attributes` and `resource`.
 
-use crate::config::Place;
+use super::fields::Place;
 
 /// Members as JSON, by the place where they stand.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 use super::*;
-use crate::config::Language;
-use crate::output::frame::Framer;
+use crate::frame::Framer;
 use proptest::prelude::*;
+use std::time::SystemTime;
 
 macro_rules! traceback {
     ($name:literal, $language:ident) => {
@@ -28,6 +28,11 @@ const TRACEBACKS: &[(&str, Language, &str)] = &[
     traceback!("rust-backtrace", Rust),
 ];
 
+/// When all of it came.
+fn stamp() -> Stamp {
+    Stamp::at(SystemTime::UNIX_EPOCH)
+}
+
 /// A stream that reads in chunks.
 struct World {
     framer: Framer,
@@ -43,7 +48,7 @@ impl World {
         let now = Instant::now();
         World {
             framer: Framer::new(15 << 10),
-            joiner: Joiner::new(which, now).expect("something to join"),
+            joiner: Joiner::new(which, now, stamp()).expect("something to join"),
             carry: Vec::new(),
             now,
             out: Vec::new(),
@@ -60,7 +65,7 @@ impl World {
         {
             self.release();
         }
-        self.joiner.arrived(self.now, Stamp::now());
+        self.joiner.arrived(self.now, stamp());
         self.carry.extend_from_slice(bytes);
         let World {
             framer,
@@ -160,7 +165,7 @@ fn a_language_that_is_not_wanted_stays_lines() {
         let out = events(Multiline::Only(other), text, usize::MAX, Duration::ZERO);
         assert_eq!(out.len(), text.lines().count(), "{name}");
     }
-    assert!(Joiner::new(Multiline::Off, Instant::now()).is_none());
+    assert!(Joiner::new(Multiline::Off, Instant::now(), stamp()).is_none());
 }
 
 #[test]

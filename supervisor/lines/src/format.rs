@@ -1,16 +1,42 @@
 //! One line of a child, wrapped into its envelope.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::envelope::Members;
+use super::fields::{Field, Place, Style};
 use super::frame::Piece;
 use super::json::{escape_into, escape_lossy_into, fitting};
 use super::level::{self, Level};
 use super::names::{ECS_VERSION, Names};
 use super::object::{Found, Key, look_through, looks_like_object};
 use super::time::rfc3339_micros;
-use crate::config::{Field, LogFormat, Place, Style};
+
+/// How lines of output are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// `name | line`.
+    Text,
+    /// The line as it came.
+    Raw,
+    /// No pipe: the process writes to runmate's own stdout.
+    Inherit,
+}
+
+impl fmt::Display for LogFormat {
+    /// Its word in the config.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogFormat::Json => "json",
+            LogFormat::Text => "text",
+            LogFormat::Raw => "raw",
+            LogFormat::Inherit => "inherit",
+        })
+    }
+}
 
 /// Where a line came from.
 #[derive(Clone, Debug)]
@@ -55,11 +81,12 @@ pub struct Formatter {
 /// The time of a batch, ready to be written. One reading of the clock serves all the lines that
 /// came with one read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stamp([u8; 27]);
+pub struct Stamp([u8; 27]);
 
 impl Stamp {
-    pub fn now() -> Stamp {
-        Stamp(rfc3339_micros(SystemTime::now()))
+    /// This time in UTC, to the microsecond.
+    pub fn at(time: SystemTime) -> Stamp {
+        Stamp(rfc3339_micros(time))
     }
 }
 
@@ -159,7 +186,7 @@ impl Formatter {
 
     /// Appends one line, or a part of one. `level` is that of the line if somebody knows it; otherwise
     /// its beginning tells. `valid` says that its bytes are known to be UTF-8.
-    pub(super) fn write(
+    pub fn write(
         &mut self,
         out: &mut Vec<u8>,
         piece: Piece<'_>,
@@ -188,7 +215,7 @@ impl Formatter {
     }
 
     /// Leaves out a line, or a part of one: in the numbers of the parts it shows.
-    pub(super) fn skip(&mut self, piece: Piece<'_>) {
+    pub fn skip(&mut self, piece: Piece<'_>) {
         if piece.last {
             self.parts = 0;
             return;

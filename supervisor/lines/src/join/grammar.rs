@@ -1,6 +1,6 @@
 //! How tracebacks look, line by line.
 
-use crate::config::{Language, Multiline};
+use super::{Language, Multiline};
 
 /// What came last, and so what may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 use super::*;
-use crate::config::Style;
-use crate::output::Names;
+use crate::fields::Style;
+use crate::names::Names;
 use proptest::prelude::*;
 use serde::de::{Deserializer, IgnoredAny};
 use std::collections::BTreeMap;

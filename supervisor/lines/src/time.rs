@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `2026-01-02T03:04:05.678901Z`, always 27 bytes until the year 10000.
-pub(crate) fn rfc3339_micros(time: SystemTime) -> [u8; 27] {
+pub fn rfc3339_micros(time: SystemTime) -> [u8; 27] {
     // A clock before 1970 is a broken clock; the epoch is as good an answer as any.
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let (year, month, day) = civil_from_days(since.as_secs() / 86_400);

@@ -32,7 +32,7 @@ impl Masks {
     }
 
     /// A text that is complete.
-    pub(super) fn text(&self, text: &mut String) {
+    pub fn text(&self, text: &mut String) {
         for range in self.0.find(text.as_bytes()).into_iter().rev() {
             // A value may begin or end within a character of the text.
             let range = text.floor_char_boundary(range.start)..text.ceil_char_boundary(range.end);
@@ -41,7 +41,7 @@ impl Masks {
     }
 
     /// All strings in a value.
-    pub(super) fn value(&self, value: &mut Value) {
+    pub fn value(&self, value: &mut Value) {
         match value {
             Value::String(text) => self.text(text),
             Value::Array(values) => values.iter_mut().for_each(|value| self.value(value)),
@@ -53,7 +53,7 @@ impl Masks {
 
 /// Masks what one stream brings, chunk by chunk.
 #[derive(Debug)]
-pub(super) struct Masker {
+pub struct Masker {
     masks: Arc<Masks>,
     /// What lies at the beginning of the next chunk and is masked already.
     decided: usize,
@@ -62,6 +62,7 @@ pub(super) struct Masker {
 }
 
 impl Masker {
+    /// For a stream of which nothing has come yet.
     pub fn new(masks: Arc<Masks>) -> Masker {
         Masker {
             masks,

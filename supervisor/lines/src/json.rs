@@ -139,9 +139,12 @@ fn clean_prefix_by_words(bytes: &[u8]) -> usize {
             return index * block.len() + found.trailing_zeros() as usize / 8;
         }
     }
-    let needs_escape = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
     let clean = rest.iter().position(needs_escape).unwrap_or(rest.len());
     bytes.len() - rest.len() + clean
+}
+
+fn needs_escape(byte: &u8) -> bool {
+    (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\')
 }
 
 /// A bit for each byte that needs an escape.
@@ -159,6 +162,40 @@ fn escapes_in(block: &[u8; 16]) -> u32 {
         _mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(equal(b'"'), equal(b'\\'))))
     };
     bits as u32
+}
+
+/// What [`escapes_in_block`] looks at, in bytes.
+pub(super) const BLOCK: usize = 64;
+
+/// A bit for each of the first [`BLOCK`] bytes that needs an escape; what is not there is taken for zeros, which
+/// do.
+#[inline]
+pub(super) fn escapes_in_block(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk() {
+        Some(block) => escapes_in_all(block),
+        None => {
+            let mut block = [0; BLOCK];
+            block[..bytes.len()].copy_from_slice(bytes);
+            escapes_in_all(&block)
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn escapes_in_all(block: &[u8; BLOCK]) -> u64 {
+    let (parts, _) = block.as_chunks();
+    let bits = parts.iter().enumerate();
+    bits.fold(0, |all, (index, part)| {
+        all | u64::from(escapes_in(part)) << (16 * index)
+    })
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn escapes_in_all(block: &[u8; BLOCK]) -> u64 {
+    let bits = block.iter().enumerate();
+    bits.fold(0, |all, (index, byte)| {
+        all | u64::from(needs_escape(byte)) << index
+    })
 }
 
 #[cfg(test)]
@@ -227,6 +264,8 @@ mod tests {
                     let mut bytes: Vec<u8> = (0..length).map(|at| b"x \xff\x80!"[at % 5]).collect();
                     bytes[at] = byte;
                     assert_eq!(clean_prefix(&bytes), at);
+                    let block = escapes_in_block(&bytes);
+                    assert_eq!(block.trailing_zeros() as usize, at.min(BLOCK));
                 }
             }
         }

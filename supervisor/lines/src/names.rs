@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::fields::{Field, Place, Style};
 use super::object::{Key, KeyTable};
-use crate::config::{Field, Place, Style};
 
 /// Where a field stands, and its name there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Name {
+pub struct Name {
+    /// The object in which it stands.
     pub place: Place,
+    /// What it is called.
     pub text: String,
 }
 
@@ -23,7 +25,7 @@ pub struct Names {
 }
 
 /// The version of the Elastic Common Schema whose names the style `ecs` has.
-pub(super) const ECS_VERSION: &str = "8.10.0";
+pub const ECS_VERSION: &str = "8.10.0";
 
 impl Names {
     /// `renames`: the word of a field, and what it is called instead. Such a field stands at the root.
@@ -64,7 +66,8 @@ impl Names {
         }
     }
 
-    pub(super) fn style(&self) -> Style {
+    /// The style they are of.
+    pub fn style(&self) -> Style {
         self.style
     }
 
@@ -72,13 +75,14 @@ impl Names {
         &self.keys
     }
 
-    pub(super) fn of(&self, field: Field) -> &Name {
+    /// What a field is called.
+    pub fn of(&self, field: Field) -> &Name {
         &self.names[field as usize]
     }
 
     /// What a field of ours is called that other lines do not have. Those of the Elastic Common Schema
     /// are not to be taken for its own.
-    pub(super) fn of_other(&self, word: &str) -> Name {
+    pub fn of_other(&self, word: &str) -> Name {
         if let Some(field) = Field::ALL.into_iter().find(|field| field.word() == word) {
             return self.of(field).clone();
         }

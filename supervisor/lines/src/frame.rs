@@ -2,7 +2,8 @@
 
 /// One line, or a part of one, without its newline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece<'a> {
+pub struct Piece<'a> {
+    /// What it says; not always UTF-8.
     pub bytes: &'a [u8],
     /// Whether the line ends here. A line is whole if it ends with its first piece.
     pub last: bool,
@@ -11,7 +12,7 @@ pub(super) struct Piece<'a> {
 /// Cuts what it is given into pieces of at most `limit` bytes. What it holds back for the next
 /// call is never longer than `limit`.
 #[derive(Debug)]
-pub(super) struct Framer {
+pub struct Framer {
     limit: usize,
     /// The current line has begun with a piece that was given out.
     begun: bool,

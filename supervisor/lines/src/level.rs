@@ -5,7 +5,7 @@
 
 mod detect;
 
-pub(super) use detect::detect;
+pub(crate) use detect::detect;
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +26,7 @@ pub enum Level {
 
 impl Level {
     /// All of them; each stands at the index that it is as a number.
-    pub(super) const ALL: [Level; 6] = [
+    pub const ALL: [Level; 6] = [
         Level::Trace,
         Level::Debug,
         Level::Info,
@@ -36,7 +36,7 @@ impl Level {
     ];
 
     /// How it is written in every style.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Level::Trace => "TRACE",
             Level::Debug => "DEBUG",
@@ -48,12 +48,12 @@ impl Level {
     }
 
     /// The SeverityNumber of OpenTelemetry's log data model.
-    pub(super) fn severity_number(self) -> u8 {
+    pub fn severity_number(self) -> u8 {
         1 + 4 * self as u8
     }
 
     /// The level that a word stands for, in whatever case.
-    pub(super) fn of_word(word: &[u8]) -> Option<Level> {
+    pub fn of_word(word: &[u8]) -> Option<Level> {
         // One number instead of a comparison with each: this is asked for every word of a header.
         if !(3..=8).contains(&word.len()) {
             let same = |other: &&str| word.eq_ignore_ascii_case(other.as_bytes());
@@ -89,7 +89,7 @@ impl Level {
     }
 
     /// The level of a priority of syslog, which also counts with its facility.
-    pub(super) fn of_priority(priority: u32) -> Level {
+    pub fn of_priority(priority: u32) -> Level {
         match priority % 8 {
             0..=2 => Level::Fatal,
             3 => Level::Error,

@@ -8,14 +8,37 @@ mod grammar;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
-
-use super::format::Stamp;
-use super::frame::Piece;
-use crate::config::Multiline;
+use crate::format::Stamp;
+use crate::frame::Piece;
 use grammar::{Next, State};
+
+/// Which tracebacks are joined to one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Multiline {
+    /// None.
+    Off,
+    /// Those of every language that is known.
+    Auto,
+    /// Those of one.
+    Only(Language),
+}
+
+/// A language whose tracebacks have several lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// Python.
+    Python,
+    /// Java, and what runs on its machine.
+    Java,
+    /// Go.
+    Go,
+    /// JavaScript as Node.js prints it.
+    Node,
+    /// Rust.
+    Rust,
+}
 
 /// A program prints a traceback in one go; it is over when nothing came for this long.
 const QUIET: Duration = Duration::from_millis(250);
@@ -30,11 +53,11 @@ const MOST_BYTES: usize = 256 << 10;
 const MOST_DOUBTFUL: usize = 16;
 
 /// Where what was held goes: an event or a line or part of one, and the time it came.
-pub(super) type Give<'a> = &'a mut dyn FnMut(Piece<'_>, Stamp);
+pub type Give<'a> = &'a mut dyn FnMut(Piece<'_>, Stamp);
 
 /// Joins the tracebacks of one stream.
 #[derive(Debug)]
-pub(super) struct Joiner {
+pub struct Joiner {
     which: Multiline,
     held: Option<Held>,
     /// The current line has begun with a part that was held or given.
@@ -61,14 +84,14 @@ struct Held {
 }
 
 impl Joiner {
-    /// `None` if nothing is to be joined.
-    pub fn new(which: Multiline, now: Instant) -> Option<Joiner> {
+    /// `None` if nothing is to be joined. It is told the time with all that arrives; this is the time of now.
+    pub fn new(which: Multiline, now: Instant, stamp: Stamp) -> Option<Joiner> {
         (which != Multiline::Off).then_some(Joiner {
             which,
             held: None,
             in_line: false,
             now,
-            stamp: Stamp::now(),
+            stamp,
         })
     }
 
@@ -167,7 +190,7 @@ impl Joiner {
 
 /// What became of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Joined {
+pub enum Joined {
     /// It is held, or was given out with what was.
     Held,
     /// It belongs to nothing: it goes on as it is.
