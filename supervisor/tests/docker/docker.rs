@@ -1,17 +1,18 @@
-//! The docker command line, and containers and images that clean up after themselves.
+//! The docker command line, and containers that clean up after themselves.
 
-use std::fs;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub use crate::images::Images;
+
 /// Made by scripts/setup-tests.sh.
-const DEBIAN: &str = "runmate-test/debian:12";
+pub const DEBIAN: &str = "runmate-test/debian:12";
 
 /// Long enough for a busy machine; what takes longer is broken.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,7 +37,7 @@ pub fn try_docker(args: &[&str]) -> Output {
     raw_docker(args)
 }
 
-fn raw_docker(args: &[&str]) -> Output {
+pub fn raw_docker(args: &[&str]) -> Output {
     Command::new("docker")
         .args(args)
         // The classic builder is in every version; BuildKit needs a plugin that Debian does not ship.
@@ -80,10 +81,6 @@ fn name(what: &str) -> String {
     )
 }
 
-fn image_name(what: &str) -> String {
-    format!("runmate-test-{what}:{}", std::process::id())
-}
-
 fn remove_leftovers() {
     let alive = |pid: Option<&str>| pid.is_some_and(|pid| Path::new("/proc").join(pid).exists());
     let listed = |args: &[&str]| {
@@ -108,112 +105,6 @@ fn remove_leftovers() {
         if !alive(image.rsplit(':').next()) {
             raw_docker(&["rmi", &image]);
         }
-    }
-}
-
-/// The images of the tests, built when first asked for and removed when the test binary ends.
-pub struct Images;
-
-impl Images {
-    /// `FROM scratch`: /runmate and nothing else.
-    pub fn scratch() -> &'static str {
-        static IMAGE: OnceLock<String> = OnceLock::new();
-        IMAGE.get_or_init(|| {
-            let context = tempfile::tempdir().expect("a temporary directory");
-            fs::copy(binary(), context.path().join("runmate")).expect("the binary under test can be copied");
-            fs::write(
-                context.path().join("Dockerfile"),
-                "FROM scratch\nCOPY runmate /runmate\nENTRYPOINT [\"/runmate\", \"run\", \"--\"]\n",
-            )
-            .expect("a Dockerfile can be written");
-            build("scratch", context.path(), &[])
-        })
-    }
-
-    /// Debian with runmate as its entrypoint: a shell, perl and coreutils for small scenes.
-    pub fn debian() -> &'static str {
-        static IMAGE: OnceLock<String> = OnceLock::new();
-        IMAGE.get_or_init(|| {
-            let context = tempfile::tempdir().expect("a temporary directory");
-            let dockerfile = format!(
-                "FROM {} AS runmate\nFROM {DEBIAN}\nCOPY --from=runmate /runmate /usr/local/bin/runmate\n\
-                 ENTRYPOINT [\"runmate\", \"run\", \"--\"]\n",
-                Images::scratch()
-            );
-            fs::write(context.path().join("Dockerfile"), dockerfile).expect("a Dockerfile can be written");
-            build("debian", context.path(), &[])
-        })
-    }
-
-    /// The same with runmate as its health check, asked often.
-    pub fn healthcheck() -> &'static str {
-        static IMAGE: OnceLock<String> = OnceLock::new();
-        IMAGE.get_or_init(|| {
-            let context = tempfile::tempdir().expect("a temporary directory");
-            let dockerfile = format!(
-                "FROM {}\nHEALTHCHECK --interval=500ms --retries=2 CMD [\"runmate\", \"probe\"]\n",
-                Images::debian()
-            );
-            fs::write(context.path().join("Dockerfile"), dockerfile).expect("a Dockerfile can be written");
-            build("healthcheck", context.path(), &[])
-        })
-    }
-
-    /// examples/nginx-gunicorn, by its own Dockerfile.
-    pub fn example() -> &'static str {
-        static IMAGE: OnceLock<String> = OnceLock::new();
-        IMAGE.get_or_init(|| {
-            let context = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/nginx-gunicorn");
-            let runmate = format!("RUNMATE={}", Images::scratch());
-            let base = format!("BASE={DEBIAN}");
-            let args = ["--build-arg", &runmate, "--build-arg", &base];
-            // The stage with the packages is kept, as Debian's image is: nothing in it is runmate's, and
-            // the next run need not install them again.
-            let system = ["--target", "system", "-t", "runmate-test/nginx-gunicorn-system"];
-            build_as(&context, &[&args[..], &system].concat());
-            build("example", &context, &args)
-        })
-    }
-}
-
-fn binary() -> PathBuf {
-    // A relative path is meant from the workspace's root, where make and cargo are called; cargo runs
-    // tests in the package's.
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let path = std::env::var_os("RUNMATE_BIN")
-        .map_or_else(|| env!("CARGO_BIN_EXE_runmate").into(), |path| root.join(path));
-    assert!(
-        path.is_file(),
-        "RUNMATE_BIN={} is no file: build it first",
-        path.display()
-    );
-    path
-}
-
-#[track_caller]
-fn build(what: &str, context: &Path, options: &[&str]) -> String {
-    static AT_EXIT: Once = Once::new();
-    AT_EXIT.call_once(|| {
-        // SAFETY: the function takes nothing, returns nothing and does not unwind into C: it only runs
-        // programs and ignores what becomes of them.
-        unsafe { libc::atexit(remove_images) };
-    });
-    let image = image_name(what);
-    build_as(context, &[options, &["-t", &image]].concat());
-    image
-}
-
-#[track_caller]
-fn build_as(context: &Path, options: &[&str]) {
-    // The host's network: a package mirror that this machine reaches, the build reaches too.
-    let args = ["build", "--network", "host", "--force-rm"];
-    docker(&[&args[..], options, &[&context.to_string_lossy()]].concat());
-}
-
-/// libtest drops no statics.
-extern "C" fn remove_images() {
-    for what in ["example", "healthcheck", "debian", "scratch"] {
-        let _ = std::panic::catch_unwind(|| raw_docker(&["rmi", &image_name(what)]));
     }
 }
 

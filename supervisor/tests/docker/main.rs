@@ -14,9 +14,18 @@ mod exits;
 #[path = "../../../secrets/tests/support/fault.rs"]
 mod fault;
 mod healthcheck;
+mod images;
 mod load;
 mod locked_down;
 mod memory;
 mod migrations;
+// Most of it is for the tests without containers.
+#[allow(dead_code)]
+#[path = "../support/otlp.rs"]
+mod otlp;
 mod reaping;
 mod secrets;
+mod telemetry;
+
+// As long for the collector as for containers.
+use docker::PATIENCE;

@@ -108,10 +108,15 @@ impl Receiver {
         self.url("grpc")
     }
 
-    fn url(&self, protocol: &str) -> String {
-        let port = self.wait_until("port", |lines| {
+    /// Where it listens for `http` or `grpc`.
+    pub fn port(&self, protocol: &str) -> u64 {
+        self.wait_until("port", |lines| {
             lines.iter().find_map(|line| line["listening"][protocol].as_u64())
-        });
+        })
+    }
+
+    fn url(&self, protocol: &str) -> String {
+        let port = self.port(protocol);
         // A certificate for localhost is one for every test.
         format!("{}://localhost:{port}", self.scheme)
     }

@@ -4,12 +4,13 @@ got as JSON lines. The first line says where it listens; then come {"request": .
 It ends with its stdin. A line there is answered with {"mode": ..} and, unless it is empty, changes what it does: ok,
 refuse, hang, slow, garbage, busy (429, 503 or UNAVAILABLE once, then ok), full (RESOURCE_EXHAUSTED with RetryInfo
 once, then ok), partial (takes all spans but one), invalid (400 or INVALID_ARGUMENT), page (a web page for everything,
-by HTTP), lost (404 with the path, by HTTP). With --sigv4 it recomputes the signature of every HTTP request, and shows
+by HTTP), lost (404 with the path, by HTTP). By HTTP it takes JSON as well. With --sigv4 it recomputes the signature of every HTTP request, and shows
 what it got if that is wrong, as AWS does. GET /credentials and /ecs, /ecs/task play the endpoints of a container in
 ECS.
 """
 
 import argparse
+import base64
 import concurrent.futures
 import hashlib
 import hmac
@@ -22,12 +23,13 @@ import sys
 import threading
 
 import grpc
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, json_format
 from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--mode", default="ok")
+parser.add_argument("--listen", metavar="ADDRESS", default="127.0.0.1")
 parser.add_argument("--cert")
 parser.add_argument("--key")
 parser.add_argument("--sigv4", metavar="REGION,KEY_ID,SECRET[,TOKEN]")
@@ -88,6 +90,19 @@ def tell(request):
                         "scope": scope,
                     }
                 )
+
+
+def decode(kind, body):
+    if kind == "application/x-protobuf":
+        return Request.FromString(body)
+    # OTLP's JSON has ids in hex, where that of protobuf has base64. Fields that OTLP does not know are errors.
+    document = json.loads(body)
+    for of_resource in document["resourceSpans"]:
+        for of_scope in of_resource["scopeSpans"]:
+            for span in of_scope["spans"]:
+                for key in {"traceId", "spanId", "parentSpanId"} & span.keys():
+                    span[key] = base64.b64encode(bytes.fromhex(span[key])).decode()
+    return json_format.ParseDict(document, Request())
 
 
 def response():
@@ -242,13 +257,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if mode == "busy":
             done_once()
             return self.answer(429, "text/plain", b"too busy", Retry_After=1)
-        if self.path != "/v1/traces" or self.headers["content-type"] != "application/x-protobuf":
+        kind = self.headers["content-type"]
+        if self.path != "/v1/traces" or kind not in ("application/x-protobuf", "application/json"):
             return self.answer(404, "text/plain", b"no such path or type")
         if options.sigv4 and not signature_is_right(self, body):
             message = f"SignatureDoesNotMatch: {headers.get('x-amz-security-token')}"
             return self.answer(403, "application/json", json.dumps({"message": message}).encode())
-        tell(Request.FromString(body))
-        return self.answer(200, "application/x-protobuf", response().SerializeToString())
+        tell(decode(kind, body))
+        if kind == "application/json":
+            return self.answer(200, kind, json_format.MessageToJson(response()).encode())
+        return self.answer(200, kind, response().SerializeToString())
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
@@ -268,7 +286,7 @@ class Garbage(socketserver.BaseRequestHandler):
 
 
 def serve_http():
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server((options.listen, 0), Handler)
     if options.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(options.cert, options.key)
@@ -279,7 +297,7 @@ def serve_http():
 
 def serve_grpc():
     if mode == "garbage":
-        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Garbage)
+        server = socketserver.ThreadingTCPServer((options.listen, 0), Garbage)
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return server.server_address[1]
@@ -287,9 +305,9 @@ def serve_grpc():
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Traces(), server)
     if options.cert:
         pair = (open(options.key, "rb").read(), open(options.cert, "rb").read())
-        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+        port = server.add_secure_port(f"{options.listen}:0", grpc.ssl_server_credentials([pair]))
     else:
-        port = server.add_insecure_port("127.0.0.1:0")
+        port = server.add_insecure_port(f"{options.listen}:0")
     server.start()
     serve_grpc.kept = server
     return port
