@@ -199,12 +199,15 @@ fn the_environment_may_give_less_time() {
 #[test]
 fn a_port_that_speaks_the_other_protocol() {
     let receiver = Receiver::start();
+    // A server of gRPC that reads no preface closes, at times before it has sent anything.
+    let no_http = ["is not HTTP/1.1", "closed the connection without an answer"];
     for (exporter, url, said) in [
-        ("OtlpGrpc", receiver.http(), "by gRPC: "),
-        ("OtlpHttp", receiver.grpc(), "is not HTTP/1.1"),
+        ("OtlpGrpc", receiver.http(), &["by gRPC: "][..]),
+        ("OtlpHttp", receiver.grpc(), &no_http),
     ] {
         let outcome = export(&within(job(exporter, Some(&url)), 3000), &[]);
-        assert!(outcome.why().contains(said), "{exporter}: {}", outcome.why());
+        let why = outcome.why();
+        assert!(said.iter().any(|said| why.contains(said)), "{exporter}: {why}");
     }
 }
 
