@@ -67,7 +67,7 @@ fn start(name: &'static str, peer: Peer, rounds: usize) -> Result<Contender> {
     let setting = Setting {
         health: Some(free_port()?),
         restart: true,
-        masked: 0,
+        ..Setting::default()
     };
     let running = Running::start(&mut peer.command(&stage, &[Role::Wait(1)], setting)?)?;
     let first = stage

@@ -20,6 +20,8 @@ struct Contender {
     name: &'static str,
     peer: Peer,
     roles: Vec<Role>,
+    /// It exports traces.
+    traced: bool,
     /// Exec of the supervisor to the first act of its first child, in ms, as all below.
     boot: Samples,
     /// SIGTERM to the first and to the last child's handler.
@@ -32,12 +34,14 @@ struct Contender {
 const TINI: usize = 1;
 const TINI_GROUP: usize = 2;
 const RUNMATE_3: usize = 5;
+const TRACED: usize = 6;
 
 pub fn run() -> Result<Section> {
     let contender = |name, peer, roles: &[Role]| Contender {
         name,
         peer,
         roles: roles.to_vec(),
+        traced: false,
         boot: Samples::default(),
         first: Samples::default(),
         last: Samples::default(),
@@ -53,6 +57,10 @@ pub fn run() -> Result<Section> {
         contender("dumb-init, group of 3", Peer::DumbInit, &group),
         contender("runmate, 1 process", Peer::Runmate, &one),
         contender("runmate, 3 processes", Peer::Runmate, &three),
+        Contender {
+            traced: true,
+            ..contender("runmate, 3 processes, traces", Peer::Runmate, &three)
+        },
         contender("s6, 3 services", Peer::S6, &three),
         contender("supervisord, 3 programs", Peer::Supervisord, &three),
     ];
@@ -78,7 +86,9 @@ pub fn run() -> Result<Section> {
             "In milliseconds: from just before the supervisor is spawned to the first act of its first \
              child; from SIGTERM to the handler of the first and of the last child; from the end of the \
              last child to the end of the supervisor. {ROUNDS} rounds, {ROUNDS_OF_SUPERVISORD} for \
-             supervisord. Differences to tini are the medians of the rounds' differences."
+             supervisord. Differences to tini are the medians of the rounds' differences. Traces go to an \
+             address where nobody listens, and the exit waits for a last attempt to send them; without an \
+             exporter none are made."
         ),
         header: vec!["contender", "first child", "TERM, first", "TERM, last", "exit"],
         rows: contenders.iter().map(row).collect(),
@@ -89,6 +99,7 @@ pub fn run() -> Result<Section> {
 fn targets(contenders: &[Contender]) -> Vec<Target> {
     let (tini, runmate) = (&contenders[TINI], &contenders[RUNMATE_3]);
     let boot = runmate.boot.minus(&tini.boot);
+    let traced = contenders[TRACED].boot.minus(&runmate.boot);
     let stop = runmate.last.minus(&tini.last);
     let stop_group = runmate.last.minus(&contenders[TINI_GROUP].last);
     let exit = runmate.exit.median();
@@ -98,6 +109,12 @@ fn targets(contenders: &[Contender]) -> Vec<Target> {
             wanted: "≤ tini + 1 ms".into(),
             measured: format!("tini {boot:+.2} ms"),
             met: boot <= 1.0,
+        },
+        Target {
+            what: "exec to the first child with traces",
+            wanted: "≤ without + 0.5 ms".into(),
+            measured: format!("without {traced:+.2} ms"),
+            met: traced <= 0.5,
         },
         Target {
             what: "SIGTERM to the last of three handlers",
@@ -118,8 +135,8 @@ fn measure(contender: &mut Contender) -> Result<()> {
     let mut stage = Stage::new()?;
     let setting = Setting {
         health: Some(free_port()?),
-        restart: false,
-        masked: 0,
+        traced: contender.traced,
+        ..Setting::default()
     };
     let processes: usize = contender
         .roles

@@ -215,8 +215,8 @@ fn pump(between: Between, lines: usize, text: Text, mut each: impl FnMut(&[u8]))
 fn setting(masked: usize) -> Result<Setting> {
     Ok(Setting {
         health: Some(free_port()?),
-        restart: false,
         masked,
+        ..Setting::default()
     })
 }
 

@@ -37,6 +37,8 @@ pub struct Setting {
     pub restart: bool,
     /// Runmate resolves so many secrets and masks them in what the children print.
     pub masked: usize,
+    /// Runmate exports traces, to where nobody listens.
+    pub traced: bool,
 }
 
 /// What must be installed: the program, and the Debian package that has it.
@@ -152,6 +154,9 @@ fn runmate_config(children: &[Vec<String>], setting: Setting) -> String {
     let mut text = format!("[run]\nplatform = \"docker\"\n[health]\nlisten = \"{listen}\"\n");
     if setting.masked > 0 {
         text.push_str("[logs]\nmask = true\n");
+    }
+    if setting.traced {
+        text.push_str("[trace]\nexporter = \"otlp-http\"\nendpoint = \"http://127.0.0.1:1\"\n");
     }
     for secret in 0..setting.masked {
         let reference = reference(secret);

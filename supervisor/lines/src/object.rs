@@ -308,9 +308,16 @@ impl<'a> Reader<'a> {
     }
 
     /// A value within `depth` others.
+    #[inline(always)]
     fn value(&mut self, depth: usize) -> Option<()> {
         match self.peek()? {
             b'"' => self.string().map(|_| ()),
+            _ => self.other_value(depth),
+        }
+    }
+
+    fn other_value(&mut self, depth: usize) -> Option<()> {
+        match self.peek()? {
             b'{' | b'[' if depth == DEEPEST => None,
             b'{' => {
                 self.at += 1;
