@@ -215,8 +215,8 @@ impl Queue {
     }
 }
 
-/// A disk that is full, or a file that is as large as it may be, may have room again, and then the line under way
-/// goes on where it stopped. Until then stdout counts as blocked.
+/// A disk that is full, or a file that is as large as it may be, may have room again, and then the line under
+/// way goes on where it stopped. Until then stdout counts as blocked.
 fn is_temporary(error: &io::Error) -> bool {
     let errno = error.raw_os_error().unwrap_or(0);
     let temporary = [

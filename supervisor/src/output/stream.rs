@@ -26,9 +26,10 @@ use out::Out;
 /// How much is read at once. Two thirds of a line's cost are the kernel's copies: few, large reads.
 const CHUNK: usize = 128 << 10;
 
-/// How much is read at once where lines are shorter than this: empty ones grow a hundredfold in their envelopes, and
-/// what was read has to be kept until stdout and the forwarders have taken it.
+/// How much is read at once where lines are shorter than [`SHORT_LINE`], and at first: empty ones grow a
+/// hundredfold in their envelopes, and what was read is kept until stdout and the forwarders have taken it.
 const SMALL_CHUNK: usize = 8 << 10;
+/// In bytes, on average of what was read last.
 const SHORT_LINE: u64 = 16;
 
 /// More than a full pipe (1 MiB) holds. Whoever still writes after that is not the one whose last words are

@@ -201,8 +201,8 @@ async fn exchange(peer: &Peer, step: &Step, mut request: Request<Body>) -> Resul
     }
 }
 
-/// Whether a connection failed because the server said something before it was asked, as those of HTTP/2 do. Hyper has
-/// no name for it: it is no early end, and nobody else's error.
+/// Whether a connection failed because the server said something before it was asked, as those of HTTP/2 do.
+/// Hyper has no name for it: it is no early end, and nobody else's error.
 fn spoke_first(error: &hyper::Error) -> bool {
     error.is_parse() || !error.is_incomplete_message() && std::error::Error::source(error).is_none()
 }
