@@ -81,17 +81,18 @@ impl Names {
     }
 
     /// What a field of ours is called that other lines do not have. Those of the Elastic Common Schema
-    /// are not to be taken for its own.
+    /// are not to be taken for its own, and what the user called like one of them takes nothing away from it.
     pub fn of_other(&self, word: &str) -> Name {
         if let Some(field) = Field::ALL.into_iter().find(|field| field.word() == word) {
             return self.of(field).clone();
         }
+        let is_taken = self.names.iter().any(|name| name.text == word);
         match self.style {
-            Style::Lambda => Name {
+            Style::Lambda if !is_taken => Name {
                 place: Place::Root,
                 text: word.to_owned(),
             },
-            Style::Ecs => Name {
+            Style::Lambda | Style::Ecs => Name {
                 place: Place::Root,
                 text: format!("runmate.{word}"),
             },

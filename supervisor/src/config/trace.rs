@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hyper::Uri;
+use runmate_health::checks::Peer;
 
 use super::reader::Value;
 use super::{Exporter, Process, Secrets, Trace, keys};
@@ -101,6 +102,10 @@ fn check_endpoint(url: &str) -> Result<(), String> {
                     collector asks for into OTEL_EXPORTER_OTLP_HEADERS"
                 .to_owned(),
         );
+    }
+    // The exporter would refuse it when it is too late for the boot.
+    if Peer::of(&uri).is_err() {
+        return Err(format!("has a host or port that cannot be; {example}"));
     }
     Ok(())
 }

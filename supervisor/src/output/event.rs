@@ -252,6 +252,7 @@ mod tests {
         let line = written(Style::Lambda, &[("level", "severity"), ("event", "code")]);
         assert_eq!(line["severity"], "WARN");
         assert_eq!(line["code"], "ended", "a field does not take the name of another");
+        assert_eq!(line["runmate.code"], 3, "and is not lost");
         assert_eq!(line.get("level"), None);
     }
 }

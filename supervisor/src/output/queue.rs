@@ -215,11 +215,18 @@ impl Queue {
     }
 }
 
-/// A disk that is full may have room again, and then the line under way goes on where it stopped.
-/// Until then stdout counts as blocked.
+/// A disk that is full, or a file that is as large as it may be, may have room again, and then the line under
+/// way goes on where it stopped. Until then stdout counts as blocked.
 fn is_temporary(error: &io::Error) -> bool {
     let errno = error.raw_os_error().unwrap_or(0);
-    [libc::ENOSPC, libc::EDQUOT, libc::ENOMEM, libc::ENOBUFS].contains(&errno)
+    let temporary = [
+        libc::ENOSPC,
+        libc::EDQUOT,
+        libc::EFBIG,
+        libc::ENOMEM,
+        libc::ENOBUFS,
+    ];
+    temporary.contains(&errno)
 }
 
 /// Where the lines go.

@@ -24,9 +24,15 @@ use out::Out;
 /// How much is read at once. Two thirds of a line's cost are the kernel's copies: few, large reads.
 const CHUNK: usize = 128 << 10;
 
-/// More reads than a full pipe (1 MiB) takes. Whoever still writes after them is not the one whose last
-/// words are wanted, and must not keep us.
-const FULL_PIPE: usize = 16;
+/// How much is read at once where lines are shorter than [`SHORT_LINE`], and at first: empty ones grow a
+/// hundredfold in their envelopes, and what was read is kept until stdout and the forwarders have taken it.
+const SMALL_CHUNK: usize = 8 << 10;
+/// In bytes, on average of what was read last.
+const SHORT_LINE: u64 = 16;
+
+/// More than a full pipe (1 MiB) holds. Whoever still writes after that is not the one whose last words are
+/// wanted, and must not keep us.
+const FULL_PIPE: u64 = 2 << 20;
 
 /// The read buffer, one for all streams: a stream needs it only while it cuts a chunk into lines.
 pub type Scratch = Rc<RefCell<Vec<u8>>>;
@@ -93,6 +99,8 @@ struct State {
     formatter: Formatter,
     /// The beginning of a line whose end was not read yet.
     carry: Vec<u8>,
+    /// How much is read next.
+    chunk: usize,
     watch: Option<Watch>,
     /// Lines that ended within a part of the current event that was dropped; `None`: no part was.
     lost: Option<u64>,
@@ -155,6 +163,7 @@ impl Stream {
                 joiner,
                 formatter,
                 carry: Vec::new(),
+                chunk: SMALL_CHUNK,
                 watch,
                 lost: None,
                 ended: false,
@@ -216,7 +225,8 @@ impl Stream {
 
     /// Reads what is there now, without waiting, as far as there is room for it.
     pub fn catch_up(&self) {
-        for _ in 0..FULL_PIPE {
+        let before = self.counts.bytes.get();
+        while self.counts.bytes.get() - before < FULL_PIPE {
             let admission = match &self.fork {
                 None => self.sink.try_admit(),
                 Some(fork) => fork.try_admit(&self.sink),
@@ -267,7 +277,7 @@ impl Stream {
         if scratch.len() < carried + CHUNK {
             scratch.resize(carried + CHUNK, 0);
         }
-        let room = &mut scratch[carried..carried + CHUNK];
+        let room = &mut scratch[carried..carried + state.chunk];
         let result = match ask {
             Ask::Loop => self.pipe.try_read(room),
             Ask::Kernel => sys::read(self.pipe.as_raw_fd(), room),
@@ -290,7 +300,13 @@ impl Stream {
         self.counts.bytes.add(count as u64);
         scratch[..carried].copy_from_slice(&state.carry);
         let bytes = &scratch[..carried + count];
+        let lines = self.counts.lines.get();
         self.give_out(&mut state, bytes, admission, false);
+        let lines = self.counts.lines.get() - lines;
+        state.chunk = match lines * SHORT_LINE > count as u64 {
+            true => SMALL_CHUNK,
+            false => CHUNK,
+        };
         Progress::Some
     }
 

@@ -64,6 +64,12 @@ pub fn group_alive(group: Pid) -> bool {
     }
 }
 
+/// Has a write beyond the limit of a file's size (`ulimit -f`) fail, instead of ending us.
+pub fn outlive_file_size_limit() {
+    // SAFETY: no handler is involved, and children get the default back.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Makes this process adopt the orphans among its descendants, as PID 1 does by nature.
 pub fn become_subreaper() -> io::Result<()> {
     // SAFETY: no memory is involved.

@@ -32,6 +32,7 @@ pub(super) struct SignalStream {
 impl SignalStream {
     /// Installs the handlers. Must happen before the first fork.
     pub fn install() -> io::Result<SignalStream> {
+        sys::outlive_file_size_limit();
         // A handler is in place before it knows what to do: without this, a signal in between is lost.
         sys::block_signals()?;
         let signals = Signals::new(FROM_THE_START.map(Signal::number))?;

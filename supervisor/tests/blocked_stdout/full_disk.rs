@@ -96,3 +96,55 @@ fn what_a_full_disk_did_not_take_is_counted_exactly() {
     assert_eq!(tally.dropped_in_all(), in_all, "nothing else was lost");
     assert_eq!(tally.own.last().expect("a last line")["event"], "exit");
 }
+
+/// Sets how large files may become that the process writes.
+fn limit_files(pid: i32, size: libc::rlim_t) {
+    let limit = libc::rlimit {
+        rlim_cur: size,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the limit is on our stack; null asks for no old one.
+    let set = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &limit, std::ptr::null_mut()) };
+    let error = std::io::Error::last_os_error();
+    assert_eq!(set, 0, "cannot limit its files: {error}; run the tests as root");
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_a_full_disk() {
+    const LINES: u64 = 15_000;
+    let config = format!(
+        "[logs]\nblocked = \"300ms\"\n\
+         [process.gate]\nkind = \"task\"\ncommand = {}\n\
+         [process.task]\nkind = \"task\"\nafter = [\"gate\"]\ncommand = {}\n\
+         [process.app]\nafter = [\"task\"]\ncommand = {}\n",
+        fixture("say waiting await go"),
+        writer(&format!(
+            "lines out={LINES} err={LINES} bytes=200 tag=task report=report"
+        )),
+        fixture("touch started wait SIGTERM exit 7"),
+    );
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log = dir.path().join("log");
+    let mut run = Run::start(&config, std::fs::File::create(&log).expect("a log"));
+    let read = || std::fs::read(&log).expect("the log");
+    let wait_for = |text: &str| {
+        eventually(text, || memchr::memmem::find(&read(), text.as_bytes()).map(drop));
+    };
+    wait_for("waiting");
+    limit_files(run.pid(), 100_000);
+    std::fs::write(run.path("go"), "").expect("a file");
+    run.report("report");
+    let started = run.path("started");
+    eventually("start of the main process", || started.exists().then_some(()));
+    limit_files(run.pid(), libc::RLIM_INFINITY);
+    wait_for("\"event\":\"dropped\"");
+    run.signal(libc::SIGTERM);
+    assert_eq!(run.exit_code(), 7);
+
+    let tally = Tally::of(&read());
+    let received = ["stdout", "stderr"].map(|stream| tally.check_lines("task", stream, 200));
+    let dropped = tally.dropped("task");
+    assert!(dropped > 0);
+    assert_eq!(received[0] + received[1] + dropped, 2 * LINES);
+    assert_eq!(tally.own.last().expect("a last line")["event"], "exit");
+}

@@ -105,6 +105,28 @@ fn a_flood_of_newlines_is_counted_and_does_not_fill_the_memory() {
     assert_eq!(received as u64 + Tally::of(&own).dropped("flood"), LINES as u64);
 }
 
+/// Each stopped forwarder has lines of its own in front of it, beside those of stdout.
+#[test]
+fn a_flood_of_newlines_to_forwarders_does_not_fill_the_memory() {
+    let forwarder = |name: &str| {
+        format!("[process.{name}]\ncommand = [\"sleep\", \"1000\"]\nstdin = {{ logs = [\"flood\"] }}\n")
+    };
+    let config = format!(
+        "[logs]\nblocked = \"300ms\"\nstyle = \"otel\"\n\
+         [process.flood]\nkind = \"task\"\ncommand = \"yes '' | head -n 4000000\"\nlogs = {{ format = \"text\" }}\n\
+         {}[process.app]\nafter = [\"flood\"]\ncommand = {}\n",
+        ["one", "two", "three", "four"].map(forwarder).concat(),
+        fixture("touch over wait SIGTERM exit 7"),
+    );
+    let mut run = Run::start(&config, std::process::Stdio::null());
+    let over = run.path("over");
+    eventually("end of the flood", || over.exists().then_some(()));
+    let peak = run.peak_memory();
+    assert!(peak < 40 << 10, "{peak} KiB of memory");
+    run.signal(libc::SIGTERM);
+    assert_eq!(run.exit_code(), 7);
+}
+
 /// A run in which a sidecar floods and the reader has stopped; returns once stdout is full. The main
 /// process has exit code 7.
 fn flooded(blocked: &str, health: &str) -> (Run, Tap) {

@@ -1,6 +1,6 @@
 //! Collectors that are away, slow, out of order or of another opinion.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -199,16 +199,36 @@ fn the_environment_may_give_less_time() {
 #[test]
 fn a_port_that_speaks_the_other_protocol() {
     let receiver = Receiver::start();
-    // A server of gRPC that reads no preface closes, at times before it has sent anything.
-    let no_http = ["is not HTTP/1.1", "closed the connection without an answer"];
     for (exporter, url, said) in [
-        ("OtlpGrpc", receiver.http(), &["by gRPC: "][..]),
-        ("OtlpHttp", receiver.grpc(), &no_http),
+        ("OtlpGrpc", receiver.http(), "; does it take OTLP by HTTP"),
+        ("OtlpHttp", receiver.grpc(), "is not HTTP/1.1"),
     ] {
         let outcome = export(&within(job(exporter, Some(&url)), 3000), &[]);
-        let why = outcome.why();
-        assert!(said.iter().any(|said| why.contains(said)), "{exporter}: {why}");
+        assert!(outcome.why().contains(said), "{exporter}: {}", outcome.why());
     }
+}
+
+/// As a server of HTTP/2 may, before it has read anything.
+#[test]
+fn a_server_that_speaks_first_is_none_of_http() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = std::thread::spawn(move || {
+        let mut greeted = Vec::new();
+        for mut stream in listener.incoming().map_while(Result::ok).take(4) {
+            stream
+                .write_all(b"220 mail.example.com ready\r\n")
+                .expect("a greeting");
+            greeted.push(stream);
+        }
+    });
+    let outcome = export(
+        &within(job("OtlpHttp", Some(&format!("http://{address}"))), 3000),
+        &[],
+    );
+    let expected = format!("what {address} answered is not HTTP/1.1");
+    assert!(outcome.why().contains(&expected), "{}", outcome.why());
+    server.join().expect("four attempts");
 }
 
 #[test]

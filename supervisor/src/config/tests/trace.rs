@@ -124,6 +124,12 @@ fn what_is_wrong_is_said_with_its_remedy() {
         let said = endpoint("otlp-grpc", url);
         assert!(said.contains("5: trace.endpoint: is no"), "{url}: {said}");
     }
+    for url in ["http://c:99999", "http://c:0", "http://c:x"] {
+        let said = endpoint("otlp-http", url);
+        assert!(said.contains("5: trace.endpoint: "), "{url}: {said}");
+    }
+    let no_port = format!("{APP}[trace]\nexporter = \"otlp-http\"\nendpoint = \"https://c/v1/traces\"");
+    assert!(World::new().read(&no_port).is_ok(), "the scheme has a port");
     let off = format!("{APP}[trace]\nexporter = \"off\"\nendpoint = \"http://c:4317\"");
     assert!(
         World::new().read(&off).is_ok(),

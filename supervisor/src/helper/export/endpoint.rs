@@ -50,7 +50,9 @@ pub(super) fn xray(configured: Option<&str>, region: &str) -> Result<Uri, String
         None => {
             let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
             let url = format!("https://xray.{region}.amazonaws.com{suffix}{PATH}");
-            read("the region in the environment", &url)
+            // Without it: whatever it is, it is no region.
+            read("", &url)
+                .map_err(|_| "the region is none; write one such as eu-west-1 into AWS_REGION".to_owned())
         }
     }
 }
@@ -151,7 +153,8 @@ mod tests {
         ] {
             assert_eq!(xray(configured, region).expect("a URL").to_string(), expected);
         }
-        assert!(xray(None, "eu west").is_err());
+        let no_region = xray(None, "eu west").expect_err("no region");
+        assert!(no_region.contains("AWS_REGION"), "{no_region}");
         for (url, region) in [
             (
                 "https://xray.eu-west-1.amazonaws.com/v1/traces",

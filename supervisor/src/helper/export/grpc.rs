@@ -159,5 +159,8 @@ fn failure(peer: &Peer, error: &hyper::Error) -> String {
     // Hyper says where in itself it was, its cause what happened.
     let cause = std::error::Error::source(error);
     let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
-    one_line(&format!("asking {peer} by gRPC: {cause}"))
+    // A server of HTTP/1.1 answers with what is no frame, or hangs up; which of them is seen is chance.
+    one_line(&format!(
+        "asking {peer} by gRPC: {cause}; does it take OTLP by HTTP (http/protobuf)?"
+    ))
 }

@@ -99,9 +99,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn confidences(request: &Request<Bytes>) -> Vec<String> {
     let token = request.headers().get("x-amz-security-token");
     let token = token.and_then(|token| token.to_str().ok());
-    let path = request.uri().path_and_query().map(PathAndQuery::as_str);
-    let path = path.filter(|path| ![PATH, "/"].contains(path));
-    token.into_iter().chain(path).map(str::to_owned).collect()
+    let whole = request.uri().path_and_query().map(PathAndQuery::as_str);
+    // Then as configured: a server may know it without what was added.
+    let path = request.uri().path();
+    let configured = path.strip_suffix(PATH).unwrap_or(path);
+    let paths = whole.into_iter().chain([path, configured]);
+    let paths = paths.filter(|path| ![PATH, "/", ""].contains(path));
+    token.into_iter().chain(paths).map(str::to_owned).collect()
 }
 
 /// Whether an answer is for people: a web server's, that has this page for every path.
@@ -190,13 +194,32 @@ async fn exchange(peer: &Peer, step: &Step, mut request: Request<Body>) -> Resul
     tokio::select! {
         answer = &mut answered => answer,
         // It carries the question and the answer, and may end with handing that over.
-        _ = connection => answered.await,
+        ended = connection => match (answered.await, ended) {
+            (Err(_), Err(error)) if spoke_first(&error) => Err(not_http(peer)),
+            (answer, _) => answer,
+        },
     }
 }
 
+/// Whether a connection failed because the server said something before it was asked, as those of HTTP/2 do.
+/// Hyper has no name for it: it is no early end, and nobody else's error.
+fn spoke_first(error: &hyper::Error) -> bool {
+    error.is_parse() || !error.is_incomplete_message() && std::error::Error::source(error).is_none()
+}
+
+/// Why a question was not sent, if it was not.
+fn kept_back(error: &hyper::Error) -> Option<&hyper::Error> {
+    let cause = std::error::Error::source(error).filter(|_| error.is_canceled());
+    cause?.downcast_ref()
+}
+
+fn not_http(peer: &Peer) -> String {
+    format!("what {peer} answered is not HTTP/1.1")
+}
+
 fn failure(peer: &Peer, error: &hyper::Error) -> String {
-    if error.is_parse() {
-        format!("what {peer} answered is not HTTP/1.1")
+    if error.is_parse() || kept_back(error).is_some_and(spoke_first) {
+        not_http(peer)
     } else if error.is_incomplete_message() || error.is_canceled() {
         format!("{peer} closed the connection without an answer")
     } else {
@@ -208,7 +231,19 @@ fn failure(peer: &Peer, error: &hyper::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{host, reason};
+    use super::{Bytes, Request, confidences, host, reason};
+
+    #[test]
+    fn a_path_of_ones_own_is_not_told_with_or_without_what_was_added() {
+        let of = |url: &str| confidences(&Request::post(url).body(Bytes::new()).unwrap());
+        let none: [&str; 0] = [];
+        assert_eq!(of("http://c:4318/v1/traces"), none);
+        let mut said = "no /k/hunter2/v1/traces?x=1, /k/hunter2/v1/traces or /k/hunter2".to_owned();
+        for word in of("http://c:4318/k/hunter2/v1/traces?x=1") {
+            said = said.replace(&word, "***");
+        }
+        assert_eq!(said, "no ***, *** or ***");
+    }
 
     #[test]
     fn the_host_is_the_one_that_is_signed() {
