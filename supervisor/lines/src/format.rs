@@ -64,6 +64,8 @@ pub struct Formatter {
     before_message: usize,
     /// Where the process, the stream and the pid stand, each as a member: `"process":"app"`.
     fields: Vec<(Key, Place, Vec<u8>)>,
+    /// The keys of an object that stand in the way of one of them; see [`Found::has_one_of`].
+    in_the_way: u16,
     /// After the message, for the common line that has all of them.
     suffix: Vec<u8>,
     /// What the parts of a line have in common: `7.stderr.`, before the number of the line.
@@ -100,6 +102,7 @@ impl Formatter {
             to_message: Default::default(),
             before_message: 0,
             fields: Vec::new(),
+            in_the_way: Key::Attributes as u16 | Key::Resource as u16,
             suffix: Vec::new(),
             line_id: format!("{}.{}.", origin.pid, origin.stream),
             room: 0,
@@ -137,6 +140,9 @@ impl Formatter {
         if names.style() == Style::Ecs {
             let member = format!("\"ecs.version\":\"{ECS_VERSION}\"").into_bytes();
             self.fields.push((Key::EcsVersion, Place::Root, member));
+        }
+        for (key, ..) in &self.fields {
+            self.in_the_way |= *key as u16;
         }
         self.head = [b"{", &*key(&names.of(Field::Timestamp).text), b"\""].concat();
         let before_message = [b",", &*key(&names.of(Field::Message).text), b"\""].concat();
@@ -332,10 +338,7 @@ impl Formatter {
         } else if self.names.style() == Style::Otel && !found.has(Key::SeverityNumber) {
             add(&[severity_number(level()).as_bytes()]);
         }
-        let taken = [Key::Attributes, Key::Resource]
-            .into_iter()
-            .chain(self.fields.iter().map(|(key, ..)| *key));
-        if !taken.into_iter().any(|key| found.has(key)) {
+        if !found.has_one_of(self.in_the_way) {
             return out.extend_from_slice(&self.suffix[1..]);
         }
         let mut members = Members::default();

@@ -167,18 +167,20 @@ fn escapes_in(block: &[u8; 16]) -> u32 {
 /// What [`escapes_in_block`] looks at, in bytes.
 pub(super) const BLOCK: usize = 64;
 
-/// A bit for each of the first [`BLOCK`] bytes that needs an escape; what is not there is taken for zeros, which
-/// do.
+/// A bit for each byte of a block of the text that needs an escape: the first one is block 0.
 #[inline]
-pub(super) fn escapes_in_block(bytes: &[u8]) -> u64 {
-    match bytes.first_chunk() {
-        Some(block) => escapes_in_all(block),
-        None => {
-            let mut block = [0; BLOCK];
-            block[..bytes.len()].copy_from_slice(bytes);
-            escapes_in_all(&block)
-        }
+pub(super) fn escapes_in_block(text: &[u8], block: usize) -> u64 {
+    let begin = block * BLOCK;
+    if let Some(block) = text[begin..].first_chunk() {
+        return escapes_in_all(block);
     }
+    // The text ends within it.
+    if let Some(last) = text.last_chunk() {
+        return escapes_in_all(last) >> (begin + BLOCK - text.len());
+    }
+    let mut block = [b' '; BLOCK];
+    block[..text.len()].copy_from_slice(text);
+    escapes_in_all(&block)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -257,15 +259,17 @@ mod tests {
 
     #[test]
     fn an_escape_is_found_wherever_it_stands() {
-        for length in 0..100 {
+        for length in 0..150 {
             for at in 0..length {
                 for byte in [b'"', b'\\', 0, 0x1f, b'\n'] {
                     // Above the range of ASCII, nothing is taken for a control character.
                     let mut bytes: Vec<u8> = (0..length).map(|at| b"x \xff\x80!"[at % 5]).collect();
                     bytes[at] = byte;
                     assert_eq!(clean_prefix(&bytes), at);
-                    let block = escapes_in_block(&bytes);
-                    assert_eq!(block.trailing_zeros() as usize, at.min(BLOCK));
+                    let blocks = (0..length.div_ceil(BLOCK)).map(|block| escapes_in_block(&bytes, block));
+                    let (block, bit) = (at / BLOCK, at % BLOCK);
+                    let expected = (0..length.div_ceil(BLOCK)).map(|each| u64::from(each == block) << bit);
+                    assert!(blocks.eq(expected));
                 }
             }
         }

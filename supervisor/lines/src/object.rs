@@ -139,6 +139,11 @@ impl<'a> Found<'a> {
         self.keys & key as u16 != 0
     }
 
+    /// Whether it has any of these: their numbers, added up.
+    pub fn has_one_of(&self, keys: u16) -> bool {
+        self.keys & keys != 0
+    }
+
     fn add(&mut self, key: Key, value: &'a [u8]) {
         match key {
             Key::Level => self.level = Some(value),
@@ -385,57 +390,42 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     fn string(&mut self) -> Option<bool> {
         self.expect(b'"')?;
-        // Most end in the block in which they begin, without an escape.
-        if self.at / BLOCK == self.block {
-            let end = self.at + (self.special >> (self.at % BLOCK)).trailing_zeros() as usize;
-            if self.line.get(end) == Some(&b'"') && end / BLOCK == self.block {
-                self.at = end + 1;
-                return Some(false);
-            }
-        }
-        self.rest_of_string()
-    }
-
-    #[inline(never)]
-    fn rest_of_string(&mut self) -> Option<bool> {
         let mut escaped = false;
         loop {
-            self.skip_clean();
-            match self.peek()? {
-                b'"' => {
-                    self.at += 1;
-                    return Some(escaped);
-                }
-                b'\\' => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                // A control character.
-                _ => return None,
-            }
-        }
-    }
-
-    /// Goes to the next byte that is special in a string, or to the end of the line or beyond.
-    #[inline(always)]
-    fn skip_clean(&mut self) {
-        while self.at < self.line.len() {
             let block = self.at / BLOCK;
             if block != self.block {
-                self.block = block;
-                self.special = escapes_in_block(&self.line[block * BLOCK..]);
+                self.look_at(block)?;
             }
             let special = self.special >> (self.at % BLOCK);
-            if special != 0 {
-                self.at += special.trailing_zeros() as usize;
-                return;
+            if special == 0 {
+                self.at = (block + 1) * BLOCK;
+                continue;
             }
-            self.at = (block + 1) * BLOCK;
+            self.at += special.trailing_zeros() as usize;
+            if self.line[self.at] == b'"' {
+                self.at += 1;
+                return Some(escaped);
+            }
+            escaped = true;
+            self.escape()?;
         }
     }
 
+    /// `None`: the line has no such block.
+    #[inline(never)]
+    fn look_at(&mut self, block: usize) -> Option<()> {
+        if block * BLOCK >= self.line.len() {
+            return None;
+        }
+        self.block = block;
+        self.special = escapes_in_block(self.line, block);
+        Some(())
+    }
+
+    /// Goes behind an escape; `None`: it is none, or a control character.
+    #[inline(never)]
     fn escape(&mut self) -> Option<()> {
-        let rest = &self.line[self.at + 1..];
+        let rest = self.line[self.at..].strip_prefix(b"\\")?;
         self.at += match rest.first()? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
             b'u' if rest.get(1..5)?.iter().all(u8::is_ascii_hexdigit) => 6,
