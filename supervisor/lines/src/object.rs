@@ -236,12 +236,25 @@ impl<'a> Reader<'a> {
     /// Loggers write none, or one.
     #[inline(always)]
     fn blanks(&mut self) {
-        while self.peek().is_some_and(|byte| byte <= b' ') {
-            let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() else {
-                return;
-            };
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            self.skip_blanks();
+        }
+    }
+
+    #[inline(never)]
+    fn skip_blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\t' | b'\r') = self.peek() {
             self.at += 1;
         }
+    }
+
+    /// The next byte that is no blank.
+    #[inline(always)]
+    fn punctuation(&mut self) -> Option<u8> {
+        self.blanks();
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
     }
 
     /// What follows the opening brace of an object. `value` is called for each name and reads its value.
@@ -253,20 +266,16 @@ impl<'a> Reader<'a> {
         }
         loop {
             let name = self.text()?;
-            self.blanks();
-            self.expect(b':')?;
-            self.blanks();
-            value(self, name)?;
-            self.blanks();
-            match self.peek()? {
-                b',' => self.at += 1,
-                b'}' => {
-                    self.at += 1;
-                    return Some(());
-                }
-                _ => return None,
+            if self.punctuation()? != b':' {
+                return None;
             }
             self.blanks();
+            value(self, name)?;
+            match self.punctuation()? {
+                b',' => self.blanks(),
+                b'}' => return Some(()),
+                _ => return None,
+            }
         }
     }
 
@@ -278,16 +287,11 @@ impl<'a> Reader<'a> {
         }
         loop {
             self.value(depth)?;
-            self.blanks();
-            match self.peek()? {
-                b',' => self.at += 1,
-                b']' => {
-                    self.at += 1;
-                    return Some(());
-                }
+            match self.punctuation()? {
+                b',' => self.blanks(),
+                b']' => return Some(()),
                 _ => return None,
             }
-            self.blanks();
         }
     }
 

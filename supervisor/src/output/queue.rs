@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use runmate_lines::Level;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::counts::Count;
 use super::event::{Line, Look};
 use crate::process::sys;
 
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     queue: Mutex<Queue>,
     /// For the writer: there is something to write.
     work: Condvar,
+    /// Lines that were taken for stdout and could not be written. The writer alone adds to it.
+    pub unwritten: Arc<Count>,
     /// For the loop: stdout has moved.
     pub moved: Notify,
     look: Look,
@@ -75,6 +78,7 @@ impl Shared {
         Shared {
             queue: Mutex::new(queue),
             work: Condvar::new(),
+            unwritten: Arc::default(),
             moved: Notify::new(),
             look,
         }
@@ -161,7 +165,9 @@ impl Shared {
         let mut queue = self.lock();
         queue.bytes -= rest.len();
         queue.broken = true;
-        queue.count_dropped("(write failed)", memchr::memchr_iter(b'\n', rest).count() as u64);
+        let lines = memchr::memchr_iter(b'\n', rest).count() as u64;
+        queue.count_dropped("(write failed)", lines);
+        self.unwritten.add(lines);
         self.wake(queue);
     }
 

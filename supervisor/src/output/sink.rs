@@ -9,6 +9,7 @@ use runmate_lines::{Masks, Names};
 use tokio::time::{Instant, timeout_at};
 use tracing::Dispatch;
 
+use super::counts::Count;
 use super::event::{Line, Look};
 use super::own::{self, Writer};
 use super::queue::{Shared, Stdout};
@@ -127,6 +128,11 @@ impl Sink {
     /// Queues whole lines.
     pub(super) fn push(&self, batch: Vec<u8>) {
         self.shared.push(self.shared.lock(), batch);
+    }
+
+    /// Lines of all processes, runmate's own among them, that were lost because nobody reads stdout any more.
+    pub fn unwritten(&self) -> Arc<Count> {
+        Arc::clone(&self.shared.unwritten)
     }
 
     /// Adds to the number of lines that did not make it.

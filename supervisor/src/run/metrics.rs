@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::children::Counted;
 use crate::config::{LogFormat, Plan};
 use crate::machine::{Phase, ProcessId, View};
-use crate::output::StreamCounts;
+use crate::output::{Count, StreamCounts};
 
 /// The names of the streams, in the order of their counts.
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
@@ -20,15 +20,18 @@ pub(super) struct Counters {
     streams: Vec<[Arc<StreamCounts>; 2]>,
     /// By source and forwarder.
     pub forwarded: Counted,
+    /// Of all, as nobody knows any more whose a line is that could not be written.
+    unwritten: Arc<Count>,
 }
 
 impl Counters {
-    pub fn new(plan: &Plan) -> Counters {
+    pub fn new(plan: &Plan, unwritten: Arc<Count>) -> Counters {
         let ids = || (0..plan.processes.len()).map(ProcessId);
         let ways = ids().flat_map(|source| plan.forwarders(source).map(move |forwarder| (source, forwarder)));
         Counters {
             streams: ids().map(|_| Default::default()).collect(),
             forwarded: ways.map(|way| (way, Arc::default())).collect(),
+            unwritten,
         }
     }
 
@@ -120,6 +123,7 @@ pub(super) fn source(
         .map(|(id, (_, streams))| (ProcessId(id), streams.clone()))
         .collect();
     let forwarded = counters.forwarded.clone();
+    let unwritten = Arc::clone(&counters.unwritten);
     move || {
         let process = |id: ProcessId| ("process", names[id.0].clone().into());
         let mut lines = Family::new(
@@ -157,8 +161,14 @@ pub(super) fn source(
             taken.add(to("forwarder"), counts.forwarded.get() as f64);
             dropped.add(to("destination"), counts.dropped.get() as f64);
         }
+        let mut failed = Family::new(
+            "runmate_unwritten_lines",
+            Kind::Counter,
+            "Lines of all processes and of runmate that were lost because stdout has no reader any more.",
+        );
+        failed.add(Vec::new(), unwritten.get() as f64);
         let [states, drains] = times_of(&times, &names);
-        vec![lines, bytes, dropped, taken, states, drains]
+        vec![lines, bytes, dropped, taken, failed, states, drains]
     }
 }
 

@@ -64,7 +64,7 @@ impl Supervisor {
         let (sender, receiver) = mpsc::unbounded_channel();
         let plan = Rc::new(plan);
         let monitor = Monitor::new(Rc::clone(&plan), zero);
-        let counters = Rc::new(Counters::new(&plan));
+        let counters = Rc::new(Counters::new(&plan, sink.unwritten()));
         let supervisor = Supervisor {
             names: plan
                 .processes

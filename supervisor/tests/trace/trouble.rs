@@ -46,6 +46,10 @@ fn a_collector_that_is_not_there_is_one_warning() {
     for exporter in ["otlp-grpc", "otlp-http"] {
         let (exit, took) = run(&section(exporter, &format!("http://{}", free_address())), true);
         assert_eq!(warnings(&exit).len(), 1, "{exporter}");
+        let lost = exit.lines.iter().find(|line| is_own(line, "trace_lost"));
+        let lost = lost.expect("a line that says how many spans are gone");
+        // Of the boot its root, the start of the app and ready, of the drain its root and the stop of the app.
+        assert!(lost["lost"].as_u64() >= Some(4), "{exporter}: {lost}");
         assert!(took < LONGER, "{took:?}");
     }
 }
@@ -71,7 +75,14 @@ fn server(answer: Option<&'static [u8]>) -> String {
 fn a_collector_that_never_answers_costs_two_seconds_at_the_end() {
     for exporter in ["otlp-grpc", "otlp-http"] {
         let (exit, took) = run(&section(exporter, &server(None)), false);
-        assert_eq!(warnings(&exit).len(), 1, "{exporter}");
+        let warnings = warnings(&exit);
+        assert_eq!(warnings.len(), 1, "{exporter}");
+        assert_eq!(warnings[0]["waiting"], 0, "nobody waits any more");
+        assert!(
+            warnings[0]["lost"].as_u64() >= Some(4),
+            "{exporter}: {}",
+            warnings[0]
+        );
         assert!(took < LONGER, "{exporter}: {took:?}");
     }
 }

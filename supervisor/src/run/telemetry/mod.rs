@@ -307,8 +307,9 @@ impl Telemetry {
             Ok(None) => None,
             Ok(Some(rejection)) => on.rejected(&rejection, spans.len()),
             Err(why) => {
-                on.queue.put_back(spans);
-                on.failure(&why)
+                // There is no other time.
+                on.queue.dropped += spans.len() as u64;
+                on.failure(&why).or_else(|| Some(on.lost(&why)))
             }
         }
     }
@@ -359,6 +360,15 @@ impl On {
                 .with("waiting", self.queue.spans.len() as u64)
                 .with("lost", self.queue.dropped)
         })
+    }
+
+    /// The end of an outage that was told of, with the end of everything.
+    fn lost(&self, why: &str) -> Line {
+        let lost = self.queue.dropped;
+        let message = format!("{lost} spans were not exported: {why}");
+        Line::new(Level::Info, "trace_lost", message)
+            .with("why", why)
+            .with("lost", lost)
     }
 
     fn rejected(&mut self, rejection: &Rejection, sent: usize) -> Option<Line> {
