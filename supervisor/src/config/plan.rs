@@ -287,6 +287,8 @@ pub struct Trace {
     pub service: String,
     /// Whether services find the trace in their environment, too; tasks always do.
     pub carrier: bool,
+    /// Why none will be sent, though the environment asks for it: a sentence.
+    pub doubt: Option<String>,
 }
 
 /// Where traces go. An endpoint that is `None` is left to the environment, and then to the default.

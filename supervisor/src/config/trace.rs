@@ -79,6 +79,7 @@ pub(super) fn read(section: Option<&Value>, env: &Env, main: Option<&Process>) -
     };
     let named = get("service").and_then(|value| value.filled("a name such as \"checkout\""));
     Trace {
+        doubt: doubt(&exporter, env),
         exporter,
         service: named.unwrap_or_else(|| service(env, main)),
         carrier: get("carrier").and_then(|value| value.bool()).unwrap_or(false),
@@ -139,6 +140,31 @@ fn automatic(env: &Env) -> Exporter {
     } else {
         Exporter::OtlpGrpc(None)
     }
+}
+
+/// What is wrong with the address of the environment, if it is the one that counts. Not an error of the config: the
+/// container can do without traces.
+fn doubt(exporter: &Exporter, env: &Env) -> Option<String> {
+    let by_http = match exporter {
+        Exporter::OtlpHttp(None) => true,
+        Exporter::OtlpGrpc(None) => false,
+        _ => return None,
+    };
+    let mut names = [
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ]
+    .into_iter();
+    let name = names.find(|name| env.get(name).is_some())?;
+    let url = env.plain(name)?;
+    let checked = if by_http || url.contains("://") {
+        check_endpoint(url)
+    } else {
+        // By gRPC a host and a port will do (OpenTelemetry, protocol/exporter.md).
+        check_endpoint(&format!("https://{url}"))
+    };
+    let why = checked.err()?;
+    Some(format!("{name} {why}; until then no traces are sent."))
 }
 
 /// The name of the service where the config has none.

@@ -36,5 +36,6 @@ pub(super) fn warnings(plan: &Plan) -> Vec<String> {
         ));
     }
     warnings.extend(health::warnings(plan));
+    warnings.extend(plan.trace.doubt.clone());
     warnings
 }

@@ -20,6 +20,7 @@ fn every_key_arrives() {
         exporter: Exporter::OtlpHttp(Some("https://collector.example.com/v1".into())),
         service: "checkout".into(),
         carrier: true,
+        doubt: None,
     };
     assert_eq!(trace(&World::new(), all), expected);
     for (word, exporter) in [
@@ -67,6 +68,58 @@ fn the_environment_turns_it_on() {
     }
     let off = trace(&with(&[general]), "[trace]\nexporter = \"off\"");
     assert_eq!(off.exporter, Exporter::Off);
+}
+
+#[test]
+fn an_address_of_the_environment_that_is_none_is_a_warning_that_names_the_variable() {
+    const ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    let warnings = |env: &[(&str, &str)], section: &str| {
+        let read = with(env).read(&format!("{APP}{section}"));
+        read.expect("no error").warnings.join("\n")
+    };
+    for (env, section, said) in [
+        (
+            &[(ALL, "http://c:99999")][..],
+            "",
+            "OTEL_EXPORTER_OTLP_ENDPOINT has a host or port",
+        ),
+        (
+            &[(ALL, "ftp://c:4318")],
+            "",
+            "OTEL_EXPORTER_OTLP_ENDPOINT is no http or https URL",
+        ),
+        (
+            &[(ALL, "http://c:4318"), (TRACES, "http://u:hunter2@c:4318")],
+            "",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT has a user or password",
+        ),
+        (
+            &[(ALL, "c:4318")],
+            "[trace]\nexporter = \"otlp-http\"",
+            "is no http or https URL",
+        ),
+    ] {
+        let said_so = warnings(env, section);
+        assert!(said_so.contains(said), "{env:?}: {said_so}");
+        assert!(said_so.ends_with("until then no traces are sent."), "{said_so}");
+        assert!(!said_so.contains("hunter2"), "{said_so}");
+    }
+    for (env, section) in [
+        (&[(ALL, "c:4317")][..], ""),
+        (&[(ALL, "https://c")], ""),
+        (&[(ALL, "nonsense://c")], "[trace]\nexporter = \"off\""),
+        (
+            &[(ALL, "arn:aws:secretsmanager:eu-west-1:123456789012:secret:c")],
+            "",
+        ),
+        (
+            &[(ALL, "http://c:99999")],
+            "[trace]\nexporter = \"otlp-http\"\nendpoint = \"http://c:4318\"",
+        ),
+    ] {
+        assert_eq!(warnings(env, section), "", "{env:?}");
+    }
 }
 
 #[test]
