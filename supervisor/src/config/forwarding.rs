@@ -68,8 +68,10 @@ fn named(list: &Value, own: usize, headers: &[Header]) -> Vec<ProcessId> {
                 value.error(format!("{name:?} is named twice; remove one"));
             }
             Some(place) => found.push(ProcessId(place)),
-            None if name == "runmate" => {
-                value.error("runmate's own lines go to stdout alone; remove it");
+            None if ["runmate", "migrate"].contains(&name.as_str()) => {
+                value.error(format!(
+                    "the lines of {name} itself go to stdout alone; remove it"
+                ));
             }
             None => {
                 let hint = suggest::did_you_mean(&name, known());
@@ -138,6 +140,13 @@ pub(super) fn stdin(value: &Value) -> Option<Stdin> {
         }
         return Some(Stdin::Logs(Vec::new()));
     }
-    let inherit = value.choice(&[("null", false), ("inherit", true)])?;
-    Some(if inherit { Stdin::Inherit } else { Stdin::Null })
+    let all = "\"null\", \"inherit\" or { logs = [\"app\"] }";
+    match value.string(all)?.as_str() {
+        "null" => Some(Stdin::Null),
+        "inherit" => Some(Stdin::Inherit),
+        other => {
+            value.error(format!("cannot be {other:?}; write {all}"));
+            None
+        }
+    }
 }

@@ -42,10 +42,12 @@ fn names_are_checked() {
         wrong("[\"shipper\"]"),
         ["6: process.shipper.stdin.logs: its own output would come back to it; remove it"]
     );
-    assert_eq!(
-        wrong("[\"runmate\"]"),
-        ["6: process.shipper.stdin.logs: runmate's own lines go to stdout alone; remove it"]
-    );
+    for name in ["runmate", "migrate"] {
+        let expected = format!(
+            "6: process.shipper.stdin.logs: the lines of {name} itself go to stdout alone; remove it"
+        );
+        assert_eq!(wrong(&format!("[\"{name}\"]")), [expected]);
+    }
     assert_eq!(
         wrong("[]"),
         ["6: process.shipper.stdin.logs: names nobody; write the names of the processes whose lines it gets"]
