@@ -60,7 +60,7 @@ env_inherit = "all""#,
             r#"7: process.app.umask: "999" is no umask; write an octal number in quotes such as "0027""#,
             r#"8: process.app.user: there is no user "nobody" in /etc/passwd; add it or write UID:GID"#,
             "9: process.app.cwd: cannot be empty; write a directory",
-            r#"10: process.app.stdin: cannot be "tty"; write "null" or "inherit""#,
+            r#"10: process.app.stdin: cannot be "tty"; write "null", "inherit" or { logs = ["app"] }"#,
             "11: process.app.env_inherit: cannot be a string; write true, false or a list of names",
         ],
     );
