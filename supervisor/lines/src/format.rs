@@ -11,7 +11,7 @@ use super::json::{escape_into, escape_lossy_into, fitting};
 use super::level::{self, Level};
 use super::names::{ECS_VERSION, Names};
 use super::object::{Found, Key, look_through, looks_like_object};
-use super::time::rfc3339_micros;
+use super::time::{rfc3339, rfc3339_micros};
 
 /// How lines of output are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -378,23 +378,6 @@ fn key(name: &str) -> Vec<u8> {
     escape_into(&mut out, name.as_bytes());
     out.extend_from_slice(b"\":");
     out
-}
-
-/// The inside of a JSON string that is a time of RFC 3339 with a date.
-fn rfc3339(value: &[u8]) -> Option<&[u8]> {
-    const LONGEST: usize = "2026-01-02T03:04:05.678901234+00:00".len();
-    let inside = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    let digits = |from: usize, to: usize| inside[from..to].iter().all(u8::is_ascii_digit);
-    let fits = (20..=LONGEST).contains(&inside.len())
-        && digits(0, 4)
-        && digits(5, 7)
-        && digits(8, 10)
-        && digits(11, 13)
-        && [4, 7, 10, 13, 16].map(|at| inside[at]) == *b"--T::"
-        && inside[17..]
-            .iter()
-            .all(|byte| byte.is_ascii_digit() || b".:+-Z".contains(byte));
-    fits.then_some(inside)
 }
 
 #[cfg(test)]

@@ -4,125 +4,15 @@
 //! searching for the end of a string. What it takes is what serde_json takes (a test compares them), and
 //! it is twice as fast.
 
+mod keys;
+
 use super::json::{BLOCK, escapes_in_block};
+use keys::Meaning;
+pub(crate) use keys::{Key, KeyTable};
 
 /// Arrays and objects that are nested deeper than common readers follow (serde_json to 128 levels, jq 1.6
 /// to 256) make a line text: whole, and harmless to whoever reads it.
 const DEEPEST: usize = 100;
-
-/// A key of a line's own object that decides what is added to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
-    Timestamp = 1,
-    Level = 2,
-    Process = 4,
-    Stream = 8,
-    Pid = 16,
-    /// `_aws`, the mark of CloudWatch's Embedded Metric Format.
-    Emf = 32,
-    EcsVersion = 64,
-    SeverityNumber = 128,
-    Attributes = 256,
-    Resource = 512,
-    /// Another common name of the time.
-    OtherTime = 1024,
-    /// Another common name of the level.
-    OtherLevel = 2048,
-}
-
-/// What loggers call the time and the level.
-const OTHERS: [(&str, Key); 13] = [
-    ("timestamp", Key::OtherTime),
-    ("@timestamp", Key::OtherTime),
-    ("time", Key::OtherTime),
-    ("ts", Key::OtherTime),
-    ("level", Key::OtherLevel),
-    ("severity", Key::OtherLevel),
-    ("lvl", Key::OtherLevel),
-    ("log.level", Key::OtherLevel),
-    ("severity_text", Key::OtherLevel),
-    ("severityText", Key::OtherLevel),
-    ("levelname", Key::OtherLevel),
-    ("loglevel", Key::OtherLevel),
-    ("log_level", Key::OtherLevel),
-];
-
-/// The keys that are looked for.
-#[derive(Debug)]
-pub(super) struct KeyTable {
-    /// Shorter ones first.
-    entries: Vec<(Box<[u8]>, Meaning)>,
-    /// Where the entries of a length begin; the last for all that are longer. There are few of each.
-    begins: [u8; LENGTHS + 1],
-    /// A bit for each first letter of a length. Nearly every name of a line is told from ours by it.
-    firsts: [u32; LENGTHS],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meaning {
-    Key(Key),
-    /// What stands before the dot of a key that has one: `{"log":{"level":…}}` has `log.level`.
-    Parent,
-}
-
-const LENGTHS: usize = 24;
-
-impl KeyTable {
-    /// `keys`: the names in use. They come before other names of the same.
-    pub fn new(keys: &[(&str, Key)]) -> KeyTable {
-        let all = || keys.iter().chain(&OTHERS);
-        let parents = all().filter_map(|(name, _)| Some((name.split_once('.')?.0, Meaning::Parent)));
-        let mut entries: Vec<(Box<[u8]>, Meaning)> = parents
-            .chain(all().map(|(name, key)| (*name, Meaning::Key(*key))))
-            .map(|(name, meaning)| (name.as_bytes().into(), meaning))
-            .collect();
-        entries.sort_by_key(|(name, _)| name.len());
-        let mut begins = [entries.len() as u8; LENGTHS + 1];
-        for (length, begin) in begins.iter_mut().take(LENGTHS).enumerate() {
-            *begin = entries.partition_point(|(name, _)| name.len() < length) as u8;
-        }
-        let mut firsts = [0; LENGTHS];
-        for (name, _) in &entries {
-            firsts[name.len().min(LENGTHS - 1)] |= bit_of_first(name);
-        }
-        KeyTable {
-            entries,
-            begins,
-            firsts,
-        }
-    }
-
-    /// The meanings of a name: a parent first.
-    #[inline(always)]
-    fn find(&self, name: &[u8]) -> Option<Meaning> {
-        let length = name.len().min(LENGTHS - 1);
-        match self.firsts[length] & bit_of_first(name) {
-            0 => None,
-            _ => self.search(name, length),
-        }
-    }
-
-    fn search(&self, name: &[u8], length: usize) -> Option<Meaning> {
-        let (begin, end) = (self.begins[length], self.begins[length + 1]);
-        let mut candidates = self.entries[usize::from(begin)..usize::from(end)].iter();
-        candidates
-            .find(|(known, _)| known.first() == name.first() && **known == *name)
-            .map(|(_, meaning)| *meaning)
-    }
-
-    fn key(&self, name: &[u8]) -> Option<Key> {
-        self.entries.iter().find_map(|(known, meaning)| match meaning {
-            Meaning::Key(key) if **known == *name => Some(*key),
-            _ => None,
-        })
-    }
-}
-
-/// The lowest five bits tell letters apart.
-#[inline(always)]
-fn bit_of_first(name: &[u8]) -> u32 {
-    name.first().map_or(0, |first| 1 << (first & 31))
-}
 
 /// What was found in an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -222,7 +112,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    // Optimised for size, these would be calls, and take longer than what they do.
+    // As calls these would take longer than what they do.
     #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.line.get(self.at).copied()

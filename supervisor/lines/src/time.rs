@@ -47,6 +47,23 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// The inside of a JSON string that is a time of RFC 3339 with a date.
+pub(crate) fn rfc3339(value: &[u8]) -> Option<&[u8]> {
+    const LONGEST: usize = "2026-01-02T03:04:05.678901234+00:00".len();
+    let inside = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let digits = |from: usize, to: usize| inside[from..to].iter().all(u8::is_ascii_digit);
+    let fits = (20..=LONGEST).contains(&inside.len())
+        && digits(0, 4)
+        && digits(5, 7)
+        && digits(8, 10)
+        && digits(11, 13)
+        && [4, 7, 10, 13, 16].map(|at| inside[at]) == *b"--T::"
+        && inside[17..]
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || b".:+-Z".contains(byte));
+    fits.then_some(inside)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
