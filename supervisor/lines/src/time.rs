@@ -49,18 +49,25 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
 
 /// The inside of a JSON string that is a time of RFC 3339 with a date.
 pub(crate) fn rfc3339(value: &[u8]) -> Option<&[u8]> {
+    /// A zero stands for any digit.
+    const SHAPE: &[u8; 19] = b"0000-00-00T00:00:00";
     const LONGEST: usize = "2026-01-02T03:04:05.678901234+00:00".len();
     let inside = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    let digits = |from: usize, to: usize| inside[from..to].iter().all(u8::is_ascii_digit);
-    let fits = (20..=LONGEST).contains(&inside.len())
-        && digits(0, 4)
-        && digits(5, 7)
-        && digits(8, 10)
-        && digits(11, 13)
-        && [4, 7, 10, 13, 16].map(|at| inside[at]) == *b"--T::"
-        && inside[17..]
-            .iter()
-            .all(|byte| byte.is_ascii_digit() || b".:+-Z".contains(byte));
+    let (time, rest) = inside.split_first_chunk::<19>()?;
+    // Without a branch for each byte: nearly all are what they should be.
+    let differs = |byte: u8, shape: u8| {
+        if shape == b'0' {
+            byte.wrapping_sub(b'0') > 9
+        } else {
+            byte != shape
+        }
+    };
+    let wrong = SHAPE
+        .iter()
+        .zip(time)
+        .fold(false, |wrong, (shape, byte)| wrong | differs(*byte, *shape));
+    let ends = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b':' | b'+' | b'-' | b'Z');
+    let fits = !wrong && (20..=LONGEST).contains(&inside.len()) && rest.iter().all(ends);
     fits.then_some(inside)
 }
 
@@ -81,6 +88,35 @@ mod tests {
             let time = UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_micros(micros);
             assert_eq!(std::str::from_utf8(&rfc3339_micros(time)).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn times_of_others_are_told_from_what_is_none() {
+        let written = |text: &str| rfc3339(format!("\"{text}\"").as_bytes()).is_some();
+        for time in [
+            "2026-01-02T03:04:05Z",
+            "2026-01-02T03:04:05.678901Z",
+            "2026-01-02T03:04:05.678901234+00:00",
+            "2026-01-02T03:04:05-0330",
+        ] {
+            assert!(written(time), "{time}");
+            for at in 0..time.len() {
+                let mut other = time.as_bytes().to_vec();
+                other[at] = b'x';
+                assert!(!written(std::str::from_utf8(&other).unwrap()), "{other:?}");
+            }
+        }
+        for text in [
+            "",
+            "2026-01-02",
+            "2026-01-02 03:04:05Z",
+            "2026-01-02T03:04:05",
+            "02/Jan/2026:03:04:05 +0000",
+            "2026-01-02T03:04:05.6789012345+00:00",
+        ] {
+            assert!(!written(text), "{text}");
+        }
+        assert_eq!(rfc3339(b"1767322800"), None);
     }
 
     #[test]
