@@ -143,15 +143,15 @@ fn values(content: &[u8]) -> Result<BTreeMap<Reference, Secret>, String> {
             ));
         }
     }
-    // Inserted, not collected: that would sort first, and the code for it is 5 kB of the binary.
-    let mut values = BTreeMap::new();
-    for (reference, entry) in entries {
-        let value = whole(&entry).ok_or_else(|| {
-            format!("it has keys for {reference}, whose own value is no JSON object; leave one or the other")
-        })?;
-        values.insert(reference, value);
-    }
-    Ok(values)
+    entries
+        .into_iter()
+        .map(|(reference, entry)| match whole(&entry) {
+            Some(value) => Ok((reference, value)),
+            None => Err(format!(
+                "it has keys for {reference}, whose own value is no JSON object; leave one or the other"
+            )),
+        })
+        .collect()
 }
 
 /// The whole value of a secret, of which the file may name single keys only; `None` if it has none.

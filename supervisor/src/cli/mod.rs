@@ -16,7 +16,6 @@ use clap::{Parser, Subcommand};
 
 use crate::helper;
 use crate::run::{self, exit_code};
-use crate::secrets::environment::as_text;
 
 const ABOUT: &str =
     "The running mate of a single-container app: PID 1, sidecars, an orderly stop, JSON logs, true health.";
@@ -275,9 +274,11 @@ fn refuse(error: &clap::Error, runs: bool) -> i32 {
     exit_code::USAGE
 }
 
-/// The environment as the config sees it.
+/// The environment as the config sees it: what is not UTF-8 can be inherited, not referred to.
 fn environment() -> BTreeMap<String, String> {
-    as_text(&std::env::vars_os().collect())
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// How long a `probe` may take in all.

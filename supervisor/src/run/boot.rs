@@ -1,5 +1,7 @@
 //! From `main` to the last line: signals installed → config → processes in order → up → drain → exit.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::AssertUnwindSafe;
@@ -25,7 +27,7 @@ use crate::event_loop;
 use crate::machine::{Event, Machine, Plan};
 use crate::output::{Level, Line, Look, Names, Sink, SinkOptions};
 use crate::process::sys;
-use crate::secrets::environment::{self, Inherited};
+use crate::secrets::environment::Inherited;
 use crate::trace::Context;
 
 /// What the command line says.
@@ -252,7 +254,11 @@ fn machine_plan(config: &config::Plan) -> Plan {
 }
 
 fn load(options: &Options, inherited: &Inherited) -> Result<config::Plan, config::ConfigErrors> {
-    let env = environment::as_text(inherited);
+    let text = |value: &OsString| value.to_str().map(str::to_owned);
+    let env: BTreeMap<String, String> = inherited
+        .iter()
+        .filter_map(|(key, value)| Some((text(key)?, text(value)?)))
+        .collect();
     config::load(&Inputs::of_this_container(
         options.config.as_deref(),
         options.command.clone(),

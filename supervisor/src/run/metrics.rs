@@ -28,12 +28,9 @@ impl Counters {
     pub fn new(plan: &Plan, unwritten: Arc<Count>) -> Counters {
         let ids = || (0..plan.processes.len()).map(ProcessId);
         let ways = ids().flat_map(|source| plan.forwarders(source).map(move |forwarder| (source, forwarder)));
-        // Extended, not collected: that would sort first, and the code for it is 5 kB of the binary.
-        let mut forwarded = Counted::new();
-        forwarded.extend(ways.map(|way| (way, Arc::default())));
         Counters {
             streams: ids().map(|_| Default::default()).collect(),
-            forwarded,
+            forwarded: ways.map(|way| (way, Arc::default())).collect(),
             unwritten,
         }
     }

@@ -1,6 +1,5 @@
 //! The environment and the command line of a child.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
 use super::{Owner, Values};
@@ -12,19 +11,6 @@ use crate::trace::{Context, resource};
 
 /// Runmate's own environment, read once.
 pub(crate) type Inherited = Vec<(OsString, OsString)>;
-
-/// The variables as the config sees them: what is not UTF-8 can be inherited, not referred to.
-pub(crate) fn as_text(variables: &Inherited) -> BTreeMap<String, String> {
-    let text = |value: &OsString| value.to_str().map(str::to_owned);
-    // Extended, not collected: that would sort first, and the code for it is 5 kB of the binary for each type.
-    let mut env = BTreeMap::new();
-    env.extend(
-        variables
-            .iter()
-            .filter_map(|(key, value)| Some((text(key)?, text(value)?))),
-    );
-    env
-}
 
 /// The whole environment of a child.
 pub(crate) type Environment = Vec<(OsString, OsString)>;

@@ -13,6 +13,7 @@ mod reply;
 mod resource;
 mod spans;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -35,7 +36,6 @@ use crate::config::Exporter;
 use crate::event_loop;
 use crate::process::{self, sys};
 use crate::run::exit_code;
-use crate::secrets::environment;
 
 /// What the helper may map: a service that sends without end must not take the container's memory.
 const MEMORY: u64 = 1 << 30;
@@ -129,7 +129,9 @@ fn configured_timeout() -> Option<Duration> {
 
 /// Who is to get what; `None`: nobody.
 async fn prepare(job: Job, deadline: Instant, step: &Step) -> Result<Option<(Client, Bytes)>, String> {
-    let env = environment::as_text(&std::env::vars_os().collect());
+    let env: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
     step.tell("asking the platform's metadata endpoint");
     let ecs = Ecs::ask(&env, left(deadline) / 4).await;
     let client = match &job.exporter {
@@ -139,7 +141,9 @@ async fn prepare(job: Job, deadline: Instant, step: &Step) -> Result<Option<(Cli
         Exporter::Xray(url) => xray(url.as_deref(), &ecs, deadline, step).await?,
     };
     let resource = resource::resource(&job.service, job.resource, &env, &ecs);
-    let message = spans::request(resource.into_iter(), job.spans).encode_to_vec();
+    let resource = resource.iter();
+    let resource = resource.map(|(key, value)| (key.to_string(), value.to_string()));
+    let message = spans::request(resource, job.spans).encode_to_vec();
     Ok(Some((client, message.into())))
 }
 

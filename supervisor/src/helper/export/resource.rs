@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::Uri;
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
 use runmate_health::checks::Peer;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -71,7 +73,7 @@ pub(super) fn resource(
     known: Vec<(String, String)>,
     env: &BTreeMap<String, String>,
     ecs: &Ecs,
-) -> Attributes {
+) -> Resource {
     let mut attributes = Attributes::new();
     let mut put = |key: &str, value: &str| attributes.insert(key.to_owned(), value.to_owned());
     put("telemetry.sdk.name", "opentelemetry");
@@ -85,7 +87,10 @@ pub(super) fn resource(
     attributes.extend(parse(written.map(String::as_str).unwrap_or_default()));
     attributes.insert("service.name".into(), service.into());
     attributes.retain(|_, value| !value.is_empty());
-    attributes
+    let attributes = attributes
+        .into_iter()
+        .map(|(key, value)| KeyValue::new(key, value));
+    Resource::builder_empty().with_attributes(attributes).build()
 }
 
 /// Of opentelemetry_sdk, which does not tell it; a test compares.
@@ -101,10 +106,10 @@ fn found(ecs: &Ecs, namespace: Option<String>) -> Attributes {
 }
 
 fn named<const N: usize>(attributes: [(&str, String); N]) -> Attributes {
-    // Extended, not collected: that would sort first, and the code for it is 5 kB of the binary for each type.
-    let mut named = Attributes::new();
-    named.extend(attributes.into_iter().map(|(key, value)| (key.to_owned(), value)));
-    named
+    attributes
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
 }
 
 /// The parts of `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
